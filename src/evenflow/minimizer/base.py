@@ -29,6 +29,7 @@ class State:
     gradient_norm : float
         Its Euclidean norm.
     steps : int
+        Steps made in this stage; the loop counts them.
     decrement : float
         The minimizer's own estimate of how much energy is left to gain (nan where it has none).
     inner : int
@@ -66,11 +67,14 @@ class Minimizer(ABC):
         Whether the problem must offer Hessian products.
     monotone : bool
         Whether no step ever raises the energy (then the current point is the best one).
+    setup_seconds : float
+        Seconds spent so far on building and refreshing preconditioners (part of the solve's set-up).
     """
 
     name: ClassVar[str]
     needs_hvp: ClassVar[bool] = False
     monotone: ClassVar[bool] = False
+    setup_seconds: float = 0.0
 
     def init(self, problem: Problem, theta: FloatArray) -> State:
         """Evaluate the start. Takes ownership of ``theta``."""
