@@ -1,0 +1,164 @@
+"""Method: a recipe that builds stages for a given energy."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from evenflow.energy.base import BaseEnergy
+from evenflow.minimizer.base import Minimizer
+from evenflow.reparametrization.base import Reparametrization
+from evenflow.reparametrization.identity import Identity
+from evenflow.solve import Plan, Stage
+from evenflow.status import Status
+from evenflow.stopping import Fluctuation, StoppingRule
+
+__all__ = ["DEFAULT_TOLERANCE", "Direct", "Method", "TwoStage", "first_order"]
+
+DEFAULT_TOLERANCE = 1e-11
+"""Relative energy still to gain at which a solve stops where nothing else is asked for."""
+
+
+class Method(ABC):
+    """Builds the stages of a solve. Subclasses are dataclasses whose fields are the user's options."""
+
+    name: str
+
+    @abstractmethod
+    def plan(self, energy: BaseEnergy, tolerance: float) -> Plan:
+        """Yield stages one after the other; each ``yield`` returns the report of its stage.
+
+        Parameters
+        ----------
+        energy : BaseEnergy
+        tolerance : float
+            Relative energy gap that the last stage should leave.
+        """
+
+
+def first_order(optimizer: str, lr: float | None, *, compiled: bool, options: dict[str, Any] | None = None) -> Minimizer:
+    """Build a first-order minimizer by name, compiled (for states) or from torch.optim (for networks).
+
+    Raises
+    ------
+    InputError
+        If the name is unknown.
+    """
+    from evenflow import minimizer
+    from evenflow.errors import InputError
+
+    options = dict(options or {})
+    if lr is not None:
+        options["lr"] = lr
+    if not compiled:
+        clip = options.pop("clip_value", None)
+        return minimizer.TorchOptimizer(optimizer, options, clip_value=clip)
+    table: dict[str, Callable[..., Minimizer]] = {
+        "adam": minimizer.Adam,
+        "rmsprop": minimizer.RMSProp,
+        "sgd": minimizer.SGD,
+        "adagrad": minimizer.AdaGrad,
+    }
+    if optimizer not in table:
+        raise InputError(f"optimizer={optimizer!r}: expected one of {', '.join(table)}")
+    return table[optimizer](**options)
+
+
+@dataclass
+class Direct(Method):
+    """One stage: a minimizer on the states themselves, or through one change of variables.
+
+    Parameters
+    ----------
+    minimizer : Minimizer
+    stop : StoppingRule
+    reparametrization : Reparametrization
+    name : str
+    """
+
+    minimizer: Minimizer
+    stop: StoppingRule = field(default_factory=Fluctuation)
+    reparametrization: Reparametrization = field(default_factory=Identity)
+    name: str = "direct"
+
+    def plan(self, energy: BaseEnergy, tolerance: float) -> Plan:
+        """Yield the one stage."""
+        yield Stage(self.minimizer, self.reparametrization, self.stop, name=self.name)
+        return ""
+
+
+@dataclass
+class TwoStage(Method):
+    """The papers' scheme [1]_: optimise a network whose output is w; switch to w itself when that stops paying.
+
+    Parameters
+    ----------
+    reparametrization : Reparametrization
+    optimizer : {"adam", "rmsprop", "sgd", "adagrad"}
+        Used in both stages, with a new state in the second.
+    lr : float
+        Learning rate of both stages.
+    network_lr : float, optional
+        Learning rate of the network stage, if another.
+    clip_value : float, optional
+        Clamp of every gradient entry in the network stage.
+    switch : StoppingRule
+        Ends the network stage; the papers use a fixed number of steps (``Steps(100)``) or a small change.
+    stop : StoppingRule
+        Ends the second stage.
+    max_steps : int
+        Most steps of either stage.
+    matched_start : bool
+        Fit the network to the energy's own start first (the papers' prefit) instead of starting where its random
+        parameters put it.
+    options : dict
+        More options of the optimiser (``betas``, ``momentum`` ...).
+    name : str
+
+    References
+    ----------
+    .. [1] Faster Optimization on Sparse Graphs via Neural Reparametrization, LoG 2024, section 4 and algorithm 1.
+
+    Examples
+    --------
+    >>> import evenflow as ef
+    >>> energy = ef.HeatDiffusion(ef.gallery.lattice(5, 5), hot=[0], cold=[24])
+    >>> method = ef.TwoStage(ef.GCN(hidden=8), optimizer="adam", lr=0.05)
+    >>> [stage.reparametrization for stage in ef.minimize(energy, method=method).stages]
+    ['gcn', 'identity']
+    """
+
+    reparametrization: Reparametrization
+    optimizer: str = "adam"
+    lr: float = 0.02
+    network_lr: float | None = None
+    clip_value: float | None = None
+    switch: StoppingRule = field(default_factory=lambda: Fluctuation(1e-4, 10))
+    stop: StoppingRule = field(default_factory=lambda: Fluctuation(1e-10, 10))
+    max_steps: int = 20_000
+    matched_start: bool = False
+    options: dict[str, Any] = field(default_factory=dict)
+    name: str = "two-stage"
+
+    def plan(self, energy: BaseEnergy, tolerance: float) -> Plan:
+        """Yield the network stage, then the states themselves from where it got to."""
+        from evenflow.stopping import Steps
+
+        limit = Steps(self.max_steps)
+        network_lr = self.lr if self.network_lr is None else self.network_lr
+        options = {**self.options, "clip_value": self.clip_value} if self.clip_value is not None else self.options
+        network = yield Stage(
+            first_order(self.optimizer, network_lr, compiled=False, options=options),
+            self.reparametrization,
+            self.switch | limit,
+            name=self.name,
+            own_start=not self.matched_start,
+        )
+        yield Stage(
+            first_order(self.optimizer, self.lr, compiled=True, options=self.options),
+            stop=self.stop | limit,
+            name=self.optimizer,
+        )
+        return "the network stage lost its way" if network.status is Status.NOT_FINITE else ""
