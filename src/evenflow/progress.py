@@ -12,18 +12,18 @@ __all__ = ["ProgressBar"]
 class ProgressBar:
     """One line on standard error: stage, steps, rate, energy, gradient norm.
 
-    Redrawn at most ten times a second; nothing is written where standard error is not a terminal, unless
-    ``force``.
+    Redrawn at most ten times a second.
 
     Parameters
     ----------
     total : int, optional
         Steps at which the solve must end, if known.
-    force : bool
+    enabled : bool, optional
+        By default, whether standard error is a terminal.
     """
 
-    def __init__(self, total: int | None = None, *, force: bool = False) -> None:
-        self.active = force or sys.stderr.isatty()
+    def __init__(self, total: int | None = None, *, enabled: bool | None = None) -> None:
+        self.active = sys.stderr.isatty() if enabled is None else enabled
         self._total = total
         self._next = 0.0
         self._begin = time.perf_counter()
@@ -39,12 +39,16 @@ class ProgressBar:
                 TextColumn("{task.description}"),
                 *([BarColumn()] if self._total else []),
                 MofNCompleteColumn(),
-                TextColumn("{task.fields[rate]:>8.0f} steps/s  E = {task.fields[energy]:<.10g}  |g| = {task.fields[norm]:.2e}"),
+                TextColumn(
+                    "{task.fields[rate]:>8.0f} steps/s  E = {task.fields[energy]:<.10g}  |g| = {task.fields[norm]:.2e}"
+                ),
                 TimeElapsedColumn(),
                 console=Console(stderr=True),
                 transient=True,
             )
-            self._task = self._bar.add_task("solve", total=self._total, rate=0.0, energy=float("nan"), norm=float("nan"))
+            self._task = self._bar.add_task(
+                "solve", total=self._total, rate=0.0, energy=float("nan"), norm=float("nan")
+            )
             self._bar.start()
         return self
 

@@ -116,6 +116,35 @@ class Result:
         lines += [f"  {name + ':':<14} {value:.6g}" for name, value in self.report.items()]
         return "Result\n" + "\n".join(lines)
 
+    def as_dict(self) -> dict[str, Any]:
+        """Everything but arrays and history, as JSON values (nan and infinity as None)."""
+        import math
+
+        def finite(node: Any) -> Any:
+            if isinstance(node, float):
+                return node if math.isfinite(node) else None
+            if isinstance(node, dict):
+                return {key: finite(value) for key, value in node.items()}
+            return [finite(value) for value in node] if isinstance(node, list) else node
+
+        graph = None if self.problem is None else self.problem.graph
+        summary = {
+            "energy": self.energy,
+            "gradient_norm": self.gradient_norm,
+            "status": self.status.name,
+            "message": self.message,
+            "method": self.method,
+            "stages": [stage.as_dict() for stage in self.stages],
+            "seconds": self.seconds,
+            "setup_seconds": self.setup_seconds,
+            "counts": self.counts.as_dict(),
+            "seed": self.seed,
+            **self.report,
+        }
+        if graph is not None:
+            summary["graph"] = {"nodes": graph.n_nodes, "edges": graph.n_edges, "components": graph.components[0]}
+        return finite(summary)
+
     def save(self, path: str | Path) -> None:
         """Write the result to one npz file, atomically and without pickle.
 
@@ -131,7 +160,7 @@ class Result:
         """
         import numpy as np
 
-        from evenflow.energy import export_energy
+        from evenflow.energy.storage import export_energy
 
         tree = {
             "w": np.asarray(self.w),
@@ -160,7 +189,7 @@ class Result:
         FileFormatError
             If the file is truncated or is not a result.
         """
-        from evenflow.energy import restore_energy
+        from evenflow.energy.storage import restore_energy
 
         tree = read_archive(path, "result")
         history = History(**{name: column.tolist() for name, column in tree.pop("history").items()})

@@ -26,7 +26,9 @@ app = typer.Typer(
 )
 
 EnergyArg = Annotated[str, typer.Argument(help="heat, kuramoto, hopf-kuramoto ... (see [b]evenflow energies[/b])")]
-GraphOpt = Annotated[str, typer.Option("--graph", help="lattice:50x50, ring:625 ... or a file (see [b]evenflow graphs[/b])")]
+GraphOpt = Annotated[
+    str, typer.Option("--graph", help="lattice:50x50, ring:625 ... or a file (see [b]evenflow graphs[/b])")
+]
 ParamOpt = Annotated[list[str], typer.Option("--param", help="parameter of the energy, NAME=VALUE; may be repeated")]
 OptionOpt = Annotated[list[str], typer.Option("--option", help="option of the method, NAME=VALUE; may be repeated")]
 SecondsOpt = Annotated[float | None, typer.Option("--max-seconds", help="time budget of a solve")]
@@ -69,11 +71,13 @@ def solve(
     max_seconds: SecondsOpt = None,
     max_iterations: Annotated[int | None, typer.Option(help="step budget")] = None,
     out: Annotated[Path | None, typer.Option(help="folder for result.npz, result.json and pictures")] = None,
-    checkpoint: Annotated[Path | None, typer.Option(help="file to save the solve to as it runs; resumed if present")] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="file to save the solve to as it runs; resumed if present")
+    ] = None,
     as_json: JsonOpt = False,
 ) -> None:
     """Minimise one energy on one graph."""
-    from evenflow.minimize import minimize, resume
+    from evenflow.front import minimize, resume
 
     _quiet_warnings()
     problem = build_energy(energy, graph, parse_pairs(param, "--param"))

@@ -38,7 +38,9 @@ class Method(ABC):
         """
 
 
-def first_order(optimizer: str, lr: float | None, *, compiled: bool, options: dict[str, Any] | None = None) -> Minimizer:
+def first_order(
+    optimizer: str, lr: float | None, *, compiled: bool, options: dict[str, Any] | None = None
+) -> Minimizer:
     """Build a first-order minimizer by name, compiled (for states) or from torch.optim (for networks).
 
     Raises

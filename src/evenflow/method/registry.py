@@ -147,37 +147,77 @@ def _auto(energy: BaseEnergy, tolerance: float, **options: Any) -> Method:
 
 
 _ENTRIES = [
-    MethodEntry("auto", "picks, watches and escalates: cheap Newton first, a preconditioner when it pays", "evenflow", _auto),
-    MethodEntry("adam", "Adam on the states, compiled; the papers' baseline", "Kingma & Ba, ICLR 2015", _optimizer("adam")),
+    MethodEntry(
+        "auto", "picks, watches and escalates: cheap Newton first, a preconditioner when it pays", "evenflow", _auto
+    ),
+    MethodEntry(
+        "adam", "Adam on the states, compiled; the papers' baseline", "Kingma & Ba, ICLR 2015", _optimizer("adam")
+    ),
     MethodEntry("rmsprop", "RMSProp on the states, compiled", "Hinton, lecture 6e, 2012", _optimizer("rmsprop")),
     MethodEntry("sgd", "gradient descent, with momentum=... heavy ball", "Polyak, 1964", _optimizer("sgd")),
     MethodEntry("adagrad", "AdaGrad on the states, compiled", "Duchi et al., JMLR 2011", _optimizer("adagrad")),
     MethodEntry("rk4", "the gradient flow by Runge-Kutta of order 4, dt = 2 / lambda_max", _LOG, _flow),
-    MethodEntry("gcn", "two stages: Adam on a one-layer graph convolution, then on the states", _LOG, _network("gcn", layers=1)),
+    MethodEntry(
+        "gcn", "two stages: Adam on a one-layer graph convolution, then on the states", _LOG, _network("gcn", layers=1)
+    ),
     MethodEntry("gcn-2", "the same with two layers", _LOG, _network("gcn-2", layers=2)),
     MethodEntry("gcn-3", "the same with three layers", _LOG, _network("gcn-3", layers=3)),
     MethodEntry("gcn-res", "one layer, every level joined to the last map", _LOG, _network("gcn-res", residual=True)),
     MethodEntry("nograph", "the same network without the graph", _LOG, _network("nograph", propagation="none")),
     MethodEntry(
-        "nograph-res", "without the graph, every level joined", _LOG, _network("nograph-res", propagation="none", residual=True)
+        "nograph-res",
+        "without the graph, every level joined",
+        _LOG,
+        _network("nograph-res", propagation="none", residual=True),
     ),
     MethodEntry("gat", "graph attention, one head", f"{_LOG}; Velickovic et al., ICLR 2018", _network("gat", "GAT")),
     MethodEntry(
-        "graph-network", "message passing by two node networks, mean aggregation", f"{_LOG}; Battaglia et al., 2018",
+        "graph-network",
+        "message passing by two node networks, mean aggregation",
+        f"{_LOG}; Battaglia et al., 2018",
         _network("graph-network", "GraphNetwork"),
     ),
-    MethodEntry("series", "Adam through the truncated series of (I - A_s)^(-1/2)", f"{_LOG}, coefficients corrected", _series),
     MethodEntry(
-        "whitened-adam", "Adam through a sparse Cholesky factor of the curvature (or large-steps)",
-        "Nicolet, Jacobson & Jakob, SIGGRAPH Asia 2021", _whitened,
+        "series", "Adam through the truncated series of (I - A_s)^(-1/2)", f"{_LOG}, coefficients corrected", _series
+    ),
+    MethodEntry(
+        "whitened-adam",
+        "Adam through a sparse Cholesky factor of the curvature (or large-steps)",
+        "Nicolet, Jacobson & Jakob, SIGGRAPH Asia 2021",
+        _whitened,
     ),
     MethodEntry("lbfgs", "limited-memory BFGS, strong Wolfe, compiled", "Liu & Nocedal, 1989", _lbfgs(None, "lbfgs")),
-    MethodEntry("lbfgs-chol", "L-BFGS whose first inverse Hessian is a sparse Cholesky solve", "ASE and Optim.jl, 2016", _lbfgs("cholesky", "lbfgs-chol")),
-    MethodEntry("lbfgs-mg", "L-BFGS whose first inverse Hessian is a multigrid cycle", "ASE, 2016", _lbfgs("multigrid", "lbfgs-mg")),
+    MethodEntry(
+        "lbfgs-chol",
+        "L-BFGS whose first inverse Hessian is a sparse Cholesky solve",
+        "ASE and Optim.jl, 2016",
+        _lbfgs("cholesky", "lbfgs-chol"),
+    ),
+    MethodEntry(
+        "lbfgs-mg",
+        "L-BFGS whose first inverse Hessian is a multigrid cycle",
+        "ASE, 2016",
+        _lbfgs("multigrid", "lbfgs-mg"),
+    ),
     MethodEntry("ncg", "preconditioned nonlinear conjugate gradients", "Hager & Zhang, 2005", _ncg),
-    MethodEntry("newton-cg", "trust-region Newton, Jacobi-preconditioned inner solve", "Steihaug, 1983; Toint, 1981", _newton("jacobi", "newton-cg")),
-    MethodEntry("newton-mg", "trust-region Newton, multigrid inner solve", "evenflow; Notay, 2010", _newton("multigrid", "newton-mg")),
-    MethodEntry("newton-chol", "trust-region Newton, sparse Cholesky inner solve", "evenflow", _newton("cholesky", "newton-chol")),
+    MethodEntry(
+        "newton-cg",
+        "trust-region Newton, Jacobi-preconditioned inner solve",
+        "Steihaug, 1983; Toint, 1981",
+        _newton("jacobi", "newton-cg"),
+    ),
+    MethodEntry(
+        "newton-mg",
+        "trust-region Newton, multigrid inner solve",
+        "evenflow; Notay, 2010",
+        _newton("multigrid", "newton-mg"),
+    ),
+    MethodEntry(
+        "newton-chol",
+        "trust-region Newton, sparse Cholesky inner solve",
+        "evenflow",
+        _newton("cholesky", "newton-chol"),
+    ),
 ]
 
 METHODS: dict[str, MethodEntry] = {entry.name: entry for entry in _ENTRIES}

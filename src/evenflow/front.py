@@ -106,11 +106,12 @@ def minimize(
     settings = {"seed": seed, "tolerance": gap, "every": every, "budget": vars(budget).copy()}
     save = None
     if checkpoint is not None:
+
         def save(solve: Solve) -> None:
             write_checkpoint(checkpoint, solve, recipe, settings)
 
-    with ProgressBar(max_iterations, force=bool(progress)) as bar:
-        shown = bar if bar.active and progress is not False else None
+    with ProgressBar(max_iterations, enabled=progress) as bar:
+        shown = bar if bar.active else None
         solve = Solve(energy, budget, seed=seed, callback=callback, progress=shown, save=save, every=every)
         remark = solve.run(recipe.plan(energy, gap), start)
     return _result(solve, recipe, remark, torch_like)
@@ -156,8 +157,8 @@ def resume(
     def save(solve: Solve) -> None:
         write_checkpoint(place, solve, recipe, settings)
 
-    with ProgressBar(limits.max_iterations, force=bool(progress)) as bar:
-        shown = bar if bar.active and progress is not False else None
+    with ProgressBar(limits.max_iterations, enabled=progress) as bar:
+        shown = bar if bar.active else None
         seed, every = settings["seed"], settings["every"]
         solve = Solve(found, limits, seed=seed, callback=callback, progress=shown, save=save, every=every)
         stored.load(solve)
