@@ -1,0 +1,64 @@
+"""Propagation: the sparse products by which graph networks and series mix neighbouring nodes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from evenflow.energy.base import BaseEnergy, FloatArray
+from evenflow.errors import InputError
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
+
+__all__ = ["RULES", "Propagation", "Rule", "propagation_matrix"]
+
+Rule = Literal["kipf", "sym", "sq", "none"]
+RULES: tuple[Rule, ...] = ("kipf", "sym", "sq", "none")
+
+
+def propagation_matrix(energy: BaseEnergy, rule: Literal["sym", "kipf"]) -> sp.csr_array:
+    """Normalised adjacency of the graph of an energy.
+
+    Parameters
+    ----------
+    energy : BaseEnergy
+    rule : {"sym", "kipf"}
+        D^-1/2 A D^-1/2, or the same of A + I.
+
+    Raises
+    ------
+    InputError
+        If the energy knows no graph.
+    """
+    if energy.graph is None:
+        raise InputError(
+            f"propagation={rule!r}: {type(energy).__name__} has no graph to propagate on; "
+            "pass graph= when building it, or use propagation='none'"
+        )
+    return energy.graph.normalised(rule)
+
+
+class Propagation:
+    """The symmetric operator P of a rule, applied to node features.
+
+    Parameters
+    ----------
+    energy : BaseEnergy
+    rule : {"kipf", "sym", "sq", "none"}
+        "kipf": D^-1/2 (A + I) D^-1/2; "sym": D^-1/2 A D^-1/2; "sq": the square of "sym", as two sparse
+        products; "none": the identity.
+    """
+
+    def __init__(self, energy: BaseEnergy, rule: Rule) -> None:
+        if rule not in RULES:
+            raise InputError(f"propagation={rule!r}: expected one of {', '.join(map(repr, RULES))}")
+        self._factors: list[sp.csr_array] = []
+        if rule != "none":
+            matrix = propagation_matrix(energy, "kipf" if rule == "kipf" else "sym")
+            self._factors = [matrix] * (2 if rule == "sq" else 1)
+
+    def __call__(self, features: FloatArray) -> FloatArray:
+        """P @ features, shape (n, h); the argument itself for "none"."""
+        for matrix in self._factors:
+            features = matrix @ features
+        return features
