@@ -271,9 +271,7 @@ class Solve:
 
     def _close(self, stage: Stage, state: State, status: Status) -> StageReport:
         """Write the report of a stage and keep its best point."""
-        theta, energy = (
-            (state.theta, state.energy) if stage.minimizer.monotone else (self.best_theta, self.best_energy)
-        )
+        theta, energy = (state.theta, state.energy) if stage.minimizer.monotone else (self.best_theta, self.best_energy)
         self.w = np.array(self.energy.impose(self.map.decode(theta)))
         row = self.progress_of_stage
         setup = row.setup_seconds + stage.minimizer.setup_seconds

@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import json
 import os
+import struct
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,11 @@ from evenflow.errors import FileFormatError, InputError
 
 __all__ = ["read_archive", "write_archive"]
 
+# What NumPy, zipfile and json raise on a damaged file; a flipped bit can reach any of them.
+_DAMAGE = (
+    zipfile.BadZipFile, zlib.error, struct.error, ArithmeticError, AttributeError, EOFError, KeyError, MemoryError,
+    NotImplementedError, OSError, RuntimeError, SyntaxError, TypeError, ValueError,
+)  # fmt: skip
 _ARRAY = "__array__"
 _TREE = "tree"
 
@@ -70,11 +77,11 @@ def read_archive(path: str | Path, kind: str) -> dict[str, Any]:
     if not Path(path).is_file():
         raise FileNotFoundError(f"no file {path}")
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
         head = json.loads(arrays.pop(_TREE).tobytes())
         found, tree = head["kind"], head["tree"]
-    except (zipfile.BadZipFile, ValueError, KeyError, TypeError, AttributeError, EOFError, OSError) as error:
+    except _DAMAGE as error:
         raise FileFormatError(path, f"not a complete evenflow {kind} file ({error}); use an earlier one") from error
     if found != kind:
         raise FileFormatError(path, f"an evenflow {found} file, expected a {kind} file")
