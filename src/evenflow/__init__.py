@@ -68,7 +68,7 @@ _PUBLIC = {
     "TwoStage": "method",
     "Whitening": "reparametrization",
     "check_energy": "energy.check",
-    "compare": "compare",
+    "compare": "comparison",
     "minimize": "front",
     "minimize_many": "front",
     "read_graph": "io",

@@ -126,7 +126,7 @@ def compare(
     as_json: JsonOpt = False,
 ) -> None:
     """Run several methods and peers from the same starts and measure the time to each gap."""
-    from evenflow.compare import compare as run
+    from evenflow.comparison import compare as run
     from evenflow.errors import InputError
 
     _quiet_warnings()
