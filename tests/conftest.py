@@ -7,8 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 os.environ.setdefault("MPLBACKEND", "Agg")
+settings.register_profile("evenflow", deadline=None)  # a first call may import or compile
+settings.load_profile("evenflow")
 
 DATA = Path(os.environ.get("EVENFLOW_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
