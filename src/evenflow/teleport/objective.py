@@ -1,0 +1,152 @@
+"""Objective: the loss of a closure and the size of its gradient, at the parameters' present values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from evenflow.errors import InputError
+
+__all__ = ["Evaluation", "Objective"]
+
+Closure = Callable[[], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One evaluation.
+
+    Parameters
+    ----------
+    loss : float
+        Loss on the batch.
+    grad_sq : float
+        Squared Euclidean norm of the gradient.
+    rate : float
+        ``sum(eta * g**2)``; equal to ``grad_sq`` without learning rates.
+    ascent : list of Tensor or None
+        Half the derivative of ``rate`` by the parameters, H (eta g); None if it was not asked for or vanishes.
+    gradient : list of Tensor
+        The gradient, one tensor for each parameter.
+    """
+
+    loss: float
+    grad_sq: float
+    rate: float
+    ascent: list[torch.Tensor] | None
+    gradient: list[torch.Tensor]
+
+
+class Objective:
+    """Evaluates ``closure() -> loss`` where the parameters stand; needs no change to the model.
+
+    Attention runs with its plain kernel meanwhile, since the fused ones have no second derivative.
+
+    Parameters
+    ----------
+    closure : callable
+        Returns the loss on one fixed batch, without backward.
+    parameters : sequence of Tensor
+        Leaves that require a gradient.
+    learning_rates : sequence of Tensor or float, optional
+        eta, the (diagonal) learning rates, one entry for each parameter.
+
+    Examples
+    --------
+    >>> x = torch.tensor([3.0], requires_grad=True)
+    >>> Objective(lambda: (x ** 2).sum(), [x]).evaluate().grad_sq
+    36.0
+    """
+
+    def __init__(
+        self,
+        closure: Closure,
+        parameters: Sequence[torch.Tensor],
+        learning_rates: Sequence[torch.Tensor | float] | None = None,
+    ) -> None:
+        self.closure, self.parameters = closure, list(parameters)
+        if learning_rates is not None and len(learning_rates) != len(self.parameters):
+            raise InputError(
+                f"learning_rates has {len(learning_rates)} entries for {len(self.parameters)} parameters; give one each"
+            )
+        self.learning_rates = learning_rates
+        self.evaluations = 0
+
+    def _loss(self) -> torch.Tensor:
+        loss = self.closure()
+        if not isinstance(loss, torch.Tensor) or loss.numel() != 1:
+            raise InputError(f"the closure returned {type(loss).__name__}, expected the loss as a scalar tensor")
+        if not loss.requires_grad:
+            raise InputError("the loss has no gradient: the closure must not use no_grad, detach or item")
+        return loss.reshape(())
+
+    def loss(self) -> float:
+        """Loss alone."""
+        with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
+            return float(self._loss().detach())
+
+    def evaluate(self, ascent: bool = False) -> Evaluation:
+        """Loss, gradient, its squared norm, and on demand the direction in parameter space that raises it most.
+
+        Raises
+        ------
+        InputError
+            If the loss does not depend on the parameters, or has no second derivative.
+        """
+        self.evaluations += 1
+        with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
+            loss = self._loss()
+            found = torch.autograd.grad(loss, self.parameters, create_graph=ascent, allow_unused=True)
+            if all(g is None for g in found):
+                raise InputError("the loss does not depend on the parameters being teleported; pass the right model")
+            pairs = zip(found, self.parameters, strict=True)
+            gradient = [torch.zeros_like(p) if g is None else g for g, p in pairs]
+            grad_sq = torch.stack([g.square().sum() for g in gradient]).sum()
+            rate = grad_sq
+            if self.learning_rates is not None:
+                rate = torch.stack(
+                    [(eta * g * g).sum() for eta, g in zip(self.learning_rates, gradient, strict=True)]
+                ).sum()
+            direction = self._derivative(rate) if ascent and rate.requires_grad else None
+        return Evaluation(
+            float(loss.detach()),
+            float(grad_sq.detach()),
+            float(rate.detach()),
+            direction,
+            [g.detach() for g in gradient],
+        )
+
+    def _derivative(self, rate: torch.Tensor) -> list[torch.Tensor]:
+        try:
+            found = torch.autograd.grad(rate, self.parameters, allow_unused=True)
+        except RuntimeError as error:
+            raise InputError(
+                "the loss cannot be differentiated twice, which teleportation needs; replace the operation that torch "
+                f"names here: {error}"
+            ) from error
+        pairs = zip(found, self.parameters, strict=True)
+        return [torch.zeros_like(p) if d is None else 0.5 * d for d, p in pairs]
+
+    def hvp(self, vector: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """Hessian-vector product, one tensor for each parameter."""
+        with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
+            found = torch.autograd.grad(self._loss(), self.parameters, create_graph=True, allow_unused=True)
+            terms = [(g * v).sum() for g, v in zip(found, vector, strict=True) if g is not None and g.requires_grad]
+            if not terms:
+                return [torch.zeros_like(p) for p in self.parameters]
+            return [2.0 * d for d in self._derivative(torch.stack(terms).sum())]
+
+
+def write(tensors: Sequence[torch.Tensor], values: Sequence[torch.Tensor]) -> None:
+    """Overwrite tensors in place, so that optimizers and references keep seeing the same objects."""
+    with torch.no_grad():
+        for tensor, value in zip(tensors, values, strict=True):
+            tensor.copy_(value)
+
+
+def distance(a: Sequence[torch.Tensor], b: Sequence[torch.Tensor]) -> float:
+    """Euclidean distance between two lists of tensors."""
+    return float(torch.stack([(x - y).detach().square().sum() for x, y in zip(a, b, strict=True)]).sum().sqrt())
