@@ -1,0 +1,327 @@
+"""Truncated Newton: conjugate gradients on the quadratic model, a trust region, a line search."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from evenflow.energy.base import FloatArray
+from evenflow.errors import InputError
+from evenflow.minimizer.base import Minimizer, State
+from evenflow.minimizer.line_search import LineSearch
+from evenflow.minimizer.linear_algebra import dot, is_diagonally_dominant, move
+from evenflow.minimizer.metric import Metric
+from evenflow.minimizer.problem import Problem
+from evenflow.minimizer.steihaug import End, Model, Steihaug
+from evenflow.preconditioner.base import Preconditioner
+from evenflow.status import Status
+
+__all__ = ["NewtonCG"]
+
+_GROWTH = 3.0  # of the radius after a good step that it cut
+
+
+@dataclass
+class NewtonCG(Minimizer):
+    """Newton's method with inexact inner solves, for energies with Hessian products.
+
+    Each step builds the quadratic model at theta (the sparse Hessian assembled once where there is one, else
+    products), minimises it by preconditioned conjugate gradients inside a trust region in the norm of the
+    preconditioner [1]_, follows a direction of negative curvature to the boundary, and searches along the
+    result for the Wolfe conditions beginning at length 1. The inner solve stops at a residual tolerance that
+    tightens with the progress of the gradient, both in the norm of P^-1 (forcing terms [2]_, choice 2).
+
+    The preconditioner is refreshed when the Hessian's diagonal has changed by more than ``drift`` since the
+    last refresh, or the inner iterations for each digit have grown by ``growth``. One that shows itself
+    indefinite is refreshed at once, then replaced by the diagonal; only if that fails, too, the status is
+    BREAKDOWN.
+
+    ``state.decrement`` estimates the energy left to gain at the new point by g . P^-1 g / (2 m), with m the
+    smallest Ritz value of P^-1 H that the inner solves have met since the last refresh: an upper bound where
+    they have found the smallest eigenvalue and the energy is close to quadratic. It is nan while the solves
+    end at the boundary or at negative curvature.
+
+    Parameters
+    ----------
+    preconditioner : Preconditioner, optional
+    drift : float
+    growth : float
+    forcing : float
+        Largest relative residual of an inner solve.
+    exponent : float
+        Exponent of the forcing terms, in (1, 2]: the order of convergence.
+    max_inner : int
+        Most inner iterations of a step.
+    check_saddle : bool
+        Before convergence, make sure that the Hessian has no direction of negative curvature: by its
+        diagonal dominance, else by conjugate gradients on a fixed pseudo-random right-hand side. A saddle
+        point is left along the direction found.
+
+    References
+    ----------
+    .. [1] T. Steihaug, "The conjugate gradient method and trust regions in large scale optimization",
+       SIAM J. Numer. Anal. 20, 1983.
+    .. [2] S. Eisenstat, H. Walker, "Choosing the forcing terms in an inexact Newton method",
+       SIAM J. Sci. Comput. 17, 1996, eq. 2.6.
+
+    Examples
+    --------
+    >>> from evenflow.minimizer import NewtonCG
+    >>> NewtonCG().needs_hvp
+    True
+    """
+
+    preconditioner: Preconditioner | None = None
+    drift: float = 0.3
+    growth: float = 1.5
+    forcing: float = 0.3
+    exponent: float = 1.5
+    max_inner: int = 5000
+    check_saddle: bool = True
+
+    name: ClassVar[str] = "newton-cg"
+    needs_hvp: ClassVar[bool] = True
+    monotone: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        limits = {
+            "drift": (self.drift > 0, "a positive fraction"),
+            "growth": (self.growth > 1, "a factor above 1"),
+            "forcing": (0 < self.forcing < 1, "a number in (0, 1)"),
+            "exponent": (1 < self.exponent <= 2, "a number in (1, 2]"),
+            "max_inner": (self.max_inner >= 1, "at least 1"),
+        }
+        for name, (fits, expected) in limits.items():
+            if not fits:
+                raise InputError(f"{name}={getattr(self, name)}: expected {expected}")
+
+    def init(self, problem: Problem, theta: FloatArray) -> State:
+        """Evaluate the start; the preconditioner is built by the first step."""
+        state = super().init(problem, theta)
+        self._prepare(problem, state)
+        return state
+
+    def _prepare(self, problem: Problem, state: State) -> None:
+        """Allocate everything."""
+        self._metric = Metric(self.preconditioner, "hessian")
+        self._metric.check(problem)
+        self.preconditioner = self._metric.preconditioner
+        self._search = LineSearch(curvature=0.4)
+        self._search.start(state)
+        self._solver = Steihaug(problem.size, self.max_inner)
+        self._z = np.empty(problem.size)
+        self._radius, self._eta = math.inf, self.forcing
+        self._smallest, self._rate = math.inf, 0.0  # smallest Ritz value, inner iterations a digit
+        self._have_z, self._stale, self._verified = False, True, False
+        self._first_norm = state.gradient_norm
+
+    # ------------------------------------------------------------------ one step
+
+    def step(self, problem: Problem, state: State) -> None:
+        """Model, inner solve, line search, then the radius and the forcing term of the next step."""
+        state.note, state.inner = "", 0
+        model = self._model(problem, state)
+        if state.gradient_norm == 0.0:
+            self._finish(problem, state, model)
+            return
+        if not self._solve(problem, state, model):
+            state.status = Status.BREAKDOWN
+            return
+        solver = self._solver
+        slope, before = dot(state.gradient, solver.x), state.energy
+        length = self._search(problem, state, solver.x, slope, 1.0) if slope < 0 else 0.0
+        if length == 0.0:
+            self._after_failure(problem, state, model)
+            return
+        self._adapt_radius(length, before - state.energy)
+        self._look_ahead(problem, state)
+        if self.check_saddle and not self._verified and self._nearly_there(state):
+            self._leave_saddle(problem, state, self._model(problem, state))
+
+    def _model(self, problem: Problem, state: State) -> Model:
+        """The model at the current point; refreshes the preconditioner if that is due."""
+        if problem.has_hessian:
+            hessian = problem.hessian(state.theta)
+            model = Model(hessian, None)
+            if not self._stale and not self._metric.is_identity:
+                self._stale = self._metric.drift(hessian.diagonal()) > self.drift
+        else:
+            hessian, model = None, Model(None, problem.hvp(state.theta))
+        if self._stale:
+            self._metric.refresh(problem, state.theta, hessian)
+            self.setup_seconds = self._metric.seconds
+            state.note = self._metric.note
+            self._stale, self._have_z, self._smallest, self._rate = False, False, math.inf, 0.0
+        return model
+
+    def _solve(self, problem: Problem, state: State, model: Model) -> bool:
+        """Inner solve; repeated after a refresh, then with the diagonal, if the preconditioner is at fault."""
+        for attempt in range(3):
+            if not self._have_z:
+                self._metric.apply(problem, state.gradient, self._z)
+                self._have_z = True
+            self._run(problem, model, state.gradient, self._z, self._eta)
+            state.inner += self._solver.iterations
+            if self._solver.end is not End.BROKEN:
+                return True
+            self._have_z = False
+            if self._metric.is_diagonal or attempt == 2:
+                break
+            if attempt == 0:
+                self._metric.refresh(problem, state.theta, model.hessian)
+            else:
+                self._metric.fall_back(problem, state.theta, model.hessian)
+            state.note = self._metric.note or "preconditioner refreshed after a breakdown"
+        return False
+
+    def _run(self, problem: Problem, model: Model, b: FloatArray, z: FloatArray, tolerance: float) -> None:
+        """Conjugate gradients for H x = -b, counted."""
+        metric, counts = self._metric, problem.counts
+        self._solver.solve(
+            model, b, z, metric.inverse, lambda r, out: metric.apply(problem, r, out),
+            flexible=metric.flexible, radius=self._radius, tolerance=tolerance,
+        )  # fmt: skip
+        if model.hessian is not None:
+            counts.hvp += self._solver.iterations
+
+    def _adapt_radius(self, length: float, gain: float) -> None:
+        """Shrink after a step that was cut, grow after a good one that the radius cut."""
+        solver = self._solver
+        norm = length * solver.norm
+        if length < 1.0:
+            self._radius = 2.0 * norm
+        elif solver.end in (End.BOUNDARY, End.NEGATIVE):
+            self._radius = max(self._radius if math.isfinite(self._radius) else 0.0, _GROWTH * norm)
+        else:
+            self._radius = max(self._radius, _GROWTH * norm)
+
+    def _look_ahead(self, problem: Problem, state: State) -> None:
+        """P^-1 g at the new point: forcing term, estimate of the energy left, whether to refresh."""
+        solver, before = self._solver, dot(self._search.gradient, self._z)
+        self._metric.apply(problem, state.gradient, self._z)
+        after = dot(state.gradient, self._z)
+        if not (math.isfinite(after) and after > 0 and before > 0):
+            self._have_z, self._stale, state.decrement = False, True, math.nan
+            return
+        eta = 0.9 * (after / before) ** (0.5 * self.exponent)
+        floor = 0.9 * self._eta**self.exponent
+        self._eta = min(self.forcing, max(eta, floor) if floor > 0.1 else eta)
+        if math.isnan(solver.smallest):
+            self._verified, state.decrement = False, math.nan
+            return
+        self._smallest = min(self._smallest, solver.smallest)
+        state.decrement = 0.5 * after / self._smallest
+        rate = solver.iterations / max(-math.log10(max(solver.reduction, 1e-300)), 0.1)
+        if self._rate == 0.0:
+            self._rate = max(rate, 2.0)
+        elif rate > self.growth * self._rate and problem.has_hessian and not self._metric.is_identity:
+            self._stale = True
+
+    def _after_failure(self, problem: Problem, state: State, model: Model) -> None:
+        """No step along the model's minimiser: try a smaller region with a fresh preconditioner, or give up."""
+        if self._metric.refreshed_at is not None and not np.array_equal(self._metric.refreshed_at, state.theta):
+            self._stale = True
+            self._radius, self._eta = math.inf, self.forcing
+            state.note = "preconditioner refreshed after a failed step"
+        else:
+            state.status = Status.LINE_SEARCH_FAILED
+
+    # ------------------------------------------------------------------ saddle points
+
+    def _nearly_there(self, state: State) -> bool:
+        """Whether a stopping rule may soon be content."""
+        return (
+            state.decrement <= 1e-8 * abs(state.energy)
+            or state.gradient_norm <= 1e-5 * self._first_norm
+            or state.gradient_norm == 0.0
+        )
+
+    def _finish(self, problem: Problem, state: State, model: Model) -> None:
+        """The gradient is zero: leave if this is a saddle point, else this is the end."""
+        state.decrement = 0.0
+        if not self.check_saddle or not self._leave_saddle(problem, state, model):
+            state.status = Status.CONVERGED
+
+    def _leave_saddle(self, problem: Problem, state: State, model: Model) -> bool:
+        """Look for negative curvature and follow it; whether the point was left."""
+        self._verified = True
+        hessian = model.hessian
+        if hessian is not None and is_diagonally_dominant(hessian.indptr, hessian.indices, hessian.data):
+            return False
+        radius, self._radius = self._radius, math.inf
+        b = self._probe(problem)
+        self._run(problem, model, b, self._metric.apply(problem, b, np.empty_like(b)), 1e-3)
+        self._radius = radius
+        state.inner += self._solver.iterations
+        solver = self._solver
+        if solver.end is not End.NEGATIVE or solver.curvature >= -1e-10 * solver.largest * solver.square:
+            return False
+        if not self._descend(problem, state, solver.direction.copy(), solver.curvature):
+            return False
+        self._verified, self._have_z, self._radius = False, False, math.inf
+        state.decrement, state.note = math.nan, "left a saddle point along negative curvature"
+        return True
+
+    @staticmethod
+    def _probe(problem: Problem) -> FloatArray:
+        """A fixed right-hand side with a part along every mode, zero where the state is fixed."""
+        b = np.random.default_rng(0).standard_normal(problem.size)
+        if problem.is_identity:
+            b[~problem.energy.free_mask().ravel()] = 0.0
+        return b
+
+    def _descend(self, problem: Problem, state: State, d: FloatArray, curvature: float) -> bool:
+        """Follow +d or -d, whichever is lower, in growing steps while the energy falls."""
+        base = max(abs(state.energy), self._search.scale)
+        step = math.sqrt(1e-6 * max(base, 1e-300) / abs(curvature))
+        trial = np.empty_like(state.theta)
+
+        def energy_at(length: float) -> float:
+            move(state.theta, d, length, trial)
+            value = problem.value(trial)
+            return value if math.isfinite(value) else math.inf
+
+        for _ in range(30):
+            ahead, back = energy_at(step), energy_at(-step)
+            if min(ahead, back) < state.energy - self._search.noise:
+                break
+            step *= 0.25
+        else:
+            return False
+        step = step if ahead <= back else -step
+        lowest = min(ahead, back)
+        while abs(step) < 1e12:
+            further = energy_at(2.0 * step)
+            if further >= lowest:
+                break
+            step, lowest = 2.0 * step, further
+        self._search.accept(state, self._search.evaluate(problem, state, d, step).energy)
+        return True
+
+    # ------------------------------------------------------------------ checkpoints
+
+    def export(self, state: State) -> dict[str, Any]:
+        """Radius, forcing term, P^-1 g and the points that the preconditioner was built at."""
+        return {
+            "radius": self._radius, "eta": self._eta, "smallest": self._smallest, "rate": self._rate,
+            "have_z": self._have_z, "stale": self._stale, "verified": self._verified, "first_norm": self._first_norm,
+            "z": self._z.copy() if self._have_z else np.zeros(0),
+            "noise": self._search.noise, "scale": self._search.scale, **self._metric.export(),
+        }  # fmt: skip
+
+    def restore(self, problem: Problem, state: State, saved: Mapping[str, Any]) -> None:
+        """Take everything back and rebuild the preconditioner."""
+        state.theta, state.gradient = np.array(state.theta), np.array(state.gradient)
+        self._prepare(problem, state)
+        self._radius, self._eta = float(saved["radius"]), float(saved["eta"])
+        self._smallest, self._rate = float(saved["smallest"]), float(saved["rate"])
+        self._have_z, self._stale = bool(saved["have_z"]), bool(saved["stale"])
+        self._verified, self._first_norm = bool(saved["verified"]), float(saved["first_norm"])
+        self._search.noise, self._search.scale = float(saved["noise"]), float(saved["scale"])
+        if self._have_z:
+            self._z[:] = saved["z"]
+        self._metric.restore(problem, saved)

@@ -1,0 +1,303 @@
+"""Conjugate gradients on the quadratic model inside a trust region, one compiled body for every operator.
+
+The recurrences live in a short array so that the compiled loop (diagonal metric, assembled Hessian) and the
+interpreted one (any metric, any Hessian product) run the same code.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numba import njit
+
+from evenflow.energy.base import FloatArray
+from evenflow.minimizer.linear_algebra import IntArray, dot, spmv_dot
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
+
+__all__ = ["End", "Model", "Steihaug"]
+
+
+class End(IntEnum):
+    """How a solve ended."""
+
+    RUNNING = 0
+    SOLVED = 1
+    BOUNDARY = 2
+    NEGATIVE = 3
+    EXHAUSTED = 4
+    BROKEN = 5
+
+
+_SOLVED, _BOUNDARY, _NEGATIVE, _EXHAUSTED, _BROKEN = (int(end) for end in list(End)[1:])
+# Places in the array of recurrences: r.z at the start and now, |x|^2, x.d and |d|^2 in the metric, decrease of
+# the model, largest Rayleigh quotient seen, last step length.
+_RZ0, _RZ, _XX, _XD, _DD, _DECREASE, _LARGEST, _ALPHA, _KAPPA = range(9)
+_FLAT = 1e-13  # Rayleigh quotient, against the largest, that is round-off of zero
+
+_dense = njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"}, error_model="numpy")
+_scalar = njit(cache=True, nogil=True, error_model="numpy")
+
+
+@_dense
+def _axpy2(a: float, d: FloatArray, Hd: FloatArray, x: FloatArray, r: FloatArray) -> None:
+    """Advance: x += a d, r += a Hd."""
+    for i in range(d.size):
+        x[i] += a * d[i]
+        r[i] += a * Hd[i]
+
+
+@_dense
+def _scale_dots(inverse: FloatArray, r: FloatArray, z: FloatArray, Hd: FloatArray) -> tuple[float, float]:
+    """Write inverse r to z; return (r . z, z . Hd)."""
+    rz = 0.0
+    zh = 0.0
+    for i in range(r.size):
+        a = inverse[i] * r[i]
+        z[i] = a
+        rz += r[i] * a
+        zh += a * Hd[i]
+    return rz, zh
+
+
+@_dense
+def _two_dots(r: FloatArray, z: FloatArray, Hd: FloatArray) -> tuple[float, float]:
+    """Return (r . z, z . Hd)."""
+    rz = 0.0
+    zh = 0.0
+    for i in range(r.size):
+        rz += r[i] * z[i]
+        zh += z[i] * Hd[i]
+    return rz, zh
+
+
+@_dense
+def _begin(g: FloatArray, z: FloatArray, x: FloatArray, r: FloatArray, d: FloatArray, c: FloatArray) -> None:
+    """Start from x = 0, r = g, d = -z."""
+    rz = 0.0
+    for i in range(g.size):
+        x[i] = 0.0
+        r[i] = g[i]
+        d[i] = -z[i]
+        rz += g[i] * z[i]
+    c[:] = 0.0
+    c[_RZ0] = rz
+    c[_RZ] = rz
+    c[_DD] = rz
+
+
+@_scalar
+def _move(
+    c: FloatArray, kappa: float, radius: float, d: FloatArray, Hd: FloatArray, x: FloatArray, r: FloatArray
+) -> int:
+    """Step along d, to the boundary where curvature or radius ask for it; ``kappa`` is d . H d."""
+    rz, xx, xd, dd = c[_RZ], c[_XX], c[_XD], c[_DD]
+    c[_KAPPA] = kappa
+    if not (rz > 0.0 and dd > 0.0 and math.isfinite(kappa) and math.isfinite(rz)):
+        return _BROKEN
+    quotient = kappa / dd
+    c[_LARGEST] = max(c[_LARGEST], abs(quotient))
+    if abs(quotient) <= _FLAT * c[_LARGEST] and xx > 0.0:
+        return _SOLVED
+    a = rz / kappa if kappa > 0.0 else math.inf
+    if kappa <= 0.0 or xx + a * (2.0 * xd + a * dd) >= radius * radius:
+        if math.isinf(radius):
+            a = rz / abs(kappa) if kappa < 0.0 else 1.0
+        else:
+            inside = max(radius * radius - xx, 0.0)
+            a = inside / (xd + math.sqrt(xd * xd + dd * inside))
+        _axpy2(a, d, Hd, x, r)
+        c[_DECREASE] += a * rz - 0.5 * a * a * kappa
+        c[_XX] = xx + a * (2.0 * xd + a * dd)
+        return _NEGATIVE if kappa <= 0.0 else _BOUNDARY
+    _axpy2(a, d, Hd, x, r)
+    c[_DECREASE] += 0.5 * a * rz
+    c[_XX] = xx + a * (2.0 * xd + a * dd)
+    c[_XD] = xd + a * dd
+    c[_ALPHA] = a
+    return 0
+
+
+@_dense
+def _turn(c: FloatArray, rz: float, zh: float, flexible: bool, z: FloatArray, d: FloatArray) -> float:
+    """Overwrite d with -z + beta d; return beta."""
+    beta = (c[_ALPHA] * zh if flexible else rz) / c[_RZ]
+    for i in range(d.size):
+        d[i] = beta * d[i] - z[i]
+    c[_XD] *= beta
+    c[_DD] = rz + beta * beta * c[_DD]
+    c[_RZ] = rz
+    return beta
+
+
+@_scalar
+def _solve_diagonal(
+    indptr: IntArray,
+    indices: IntArray,
+    data: FloatArray,
+    inverse: FloatArray,
+    work: FloatArray,
+    c: FloatArray,
+    radius: float,
+    tolerance: float,
+    alphas: FloatArray,
+    betas: FloatArray,
+) -> tuple[int, int]:
+    """The whole solve with an assembled Hessian and a diagonal metric; ``work`` holds x, r, z, d, Hd."""
+    x, r, z, d, Hd = work[0], work[1], work[2], work[3], work[4]
+    for k in range(alphas.size):
+        end = _move(c, spmv_dot(indptr, indices, data, d, Hd), radius, d, Hd, x, r)
+        if end != 0:
+            return (k if end == _SOLVED else k + 1), end
+        rz, zh = _scale_dots(inverse, r, z, Hd)
+        alphas[k] = c[_ALPHA]
+        if rz <= tolerance * tolerance * c[_RZ0]:
+            c[_RZ] = rz
+            return k + 1, _SOLVED
+        betas[k] = _turn(c, rz, zh, False, z, d)
+    return alphas.size, _EXHAUSTED
+
+
+@_scalar
+def smallest_ritz(alphas: FloatArray, betas: FloatArray, count: int) -> float:
+    """Smallest eigenvalue, to a few per cent, of the Lanczos matrix that conjugate gradients have built.
+
+    Bisection with Sturm counts; entries T_kk = 1 / a_k + b_{k-1} / a_{k-1}, T_{k,k+1}^2 = b_k / a_k^2.
+    """
+    high = math.inf
+    for k in range(count):
+        entry = 1.0 / alphas[k] + (betas[k - 1] / alphas[k - 1] if k > 0 else 0.0)
+        high = min(high, entry)
+    low = high * 1e-12
+    while high > 1.03 * low:
+        middle = math.sqrt(low * high)
+        negative = False
+        pivot = 1.0 / alphas[0] - middle
+        for k in range(1, count):
+            if pivot <= 0.0:
+                negative = True
+                break
+            square = betas[k - 1] / (alphas[k - 1] * alphas[k - 1])
+            pivot = 1.0 / alphas[k] + betas[k - 1] / alphas[k - 1] - middle - square / pivot
+        if negative or pivot <= 0.0:
+            high = middle
+        else:
+            low = middle
+    return low
+
+
+@dataclass
+class Model:
+    """The quadratic model at a point: its Hessian, assembled or as a product."""
+
+    hessian: sp.csr_array | None
+    product: Callable[[FloatArray], FloatArray] | None
+
+    def curve(self, d: FloatArray, out: FloatArray) -> float:
+        """Write H d to ``out``; return d . H d."""
+        if self.hessian is not None:
+            return spmv_dot(self.hessian.indptr, self.hessian.indices, self.hessian.data, d, out)
+        assert self.product is not None
+        out[:] = self.product(d)
+        return dot(d, out)
+
+
+class Steihaug:
+    """Truncated conjugate gradients [1]_: minimise g.x + x.H x / 2 over |x|_P <= radius, inexactly.
+
+    Where no radius is set and the curvature is negative, the step along that direction is the one that the
+    mirrored curvature would give.
+
+    Attributes
+    ----------
+    x : ndarray
+        The step.
+    end : End
+    iterations : int
+    norm : float
+        Of the step, in the norm of the metric.
+    decrease : float
+        Of the model.
+    reduction : float
+        Norm of the last residual over the first, in the norm of the inverse metric.
+    direction : ndarray
+        The last search direction d.
+    curvature, square, largest : float
+        d . H d, the square of d in the norm of the metric, the largest |d . H d| / square of the solve.
+    smallest : float
+        Smallest Ritz value of P^-1 H (nan if the solve met negative curvature or the boundary).
+
+    References
+    ----------
+    .. [1] T. Steihaug, "The conjugate gradient method and trust regions in large scale optimization",
+       SIAM J. Numer. Anal. 20, 1983.
+    """
+
+    def __init__(self, size: int, max_iterations: int) -> None:
+        self._work = np.empty((5, size))
+        self._c = np.zeros(9)
+        self._alphas, self._betas = np.empty(max_iterations), np.empty(max_iterations)
+        self.x, self.direction = self._work[0], self._work[3]
+
+    def solve(
+        self,
+        model: Model,
+        g: FloatArray,
+        z0: FloatArray,
+        inverse: FloatArray | None,
+        apply: Callable[[FloatArray, FloatArray], FloatArray],
+        *,
+        flexible: bool,
+        radius: float,
+        tolerance: float,
+    ) -> None:
+        """Solve for the gradient ``g`` with ``z0 = P^-1 g``; ``inverse`` if P is diagonal, else ``apply``."""
+        c = self._c
+        _begin(g, z0, self.x, self._work[1], self.direction, c)
+        hessian = model.hessian
+        if hessian is not None and inverse is not None:
+            self.iterations, end = _solve_diagonal(
+                hessian.indptr, hessian.indices, hessian.data, inverse, self._work, c, radius, tolerance,
+                self._alphas, self._betas,
+            )  # fmt: skip
+        else:
+            self.iterations, end = self._solve_general(model, apply, flexible, radius, tolerance)
+        self.end = End(end)
+        self.norm, self.decrease = math.sqrt(max(c[_XX], 0.0)), float(c[_DECREASE])
+        self.curvature, self.square, self.largest = float(c[_KAPPA]), float(c[_DD]), float(c[_LARGEST])
+        self.reduction = math.sqrt(max(c[_RZ], 0.0) / c[_RZ0]) if c[_RZ0] > 0 else math.nan
+        self.smallest = math.nan
+        if self.end in (End.SOLVED, End.EXHAUSTED) and self.iterations > 0:
+            self.smallest = smallest_ritz(self._alphas, self._betas, self.iterations)
+
+    def _solve_general(
+        self,
+        model: Model,
+        apply: Callable[[FloatArray, FloatArray], FloatArray],
+        flexible: bool,
+        radius: float,
+        tolerance: float,
+    ) -> tuple[int, int]:
+        """The loop with one application of the metric an iteration."""
+        x, r, z, d, Hd = self._work
+        c, bound = self._c, tolerance * tolerance * self._c[_RZ0]
+        for k in range(self._alphas.size):
+            end = _move(c, model.curve(d, Hd), radius, d, Hd, x, r)
+            if end != 0:
+                return (k if end == _SOLVED else k + 1), end
+            apply(r, z)
+            rz, zh = _two_dots(r, z, Hd)
+            self._alphas[k] = c[_ALPHA]
+            if not math.isfinite(rz) or rz < -1e-12 * c[_RZ0]:
+                return k + 1, _BROKEN
+            if rz <= bound:
+                c[_RZ] = rz
+                return k + 1, _SOLVED
+            self._betas[k] = _turn(c, rz, zh, flexible, z, d)
+        return self._alphas.size, _EXHAUSTED
