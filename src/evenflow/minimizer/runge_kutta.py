@@ -18,6 +18,7 @@ from evenflow.status import Status
 __all__ = ["RungeKutta4"]
 
 _HALVINGS = 40
+_ROUND_OFF = 1e-14  # relative change of the energy that is taken for none
 
 
 @dataclass
@@ -73,9 +74,10 @@ class RungeKutta4(Minimizer):
             memory["dt"] = self.dt or self._stable_step(problem, state)
         memory["t"] += 1
         for _ in range(_HALVINGS):
-            theta = self._advance(problem, state, memory["dt"])
-            energy, gradient = problem.value_and_gradient(theta)
-            if energy <= state.energy:
+            with np.errstate(over="ignore", invalid="ignore"):  # too long a step is found out by its energy
+                theta = self._advance(problem, state, memory["dt"])
+                energy, gradient = problem.value_and_gradient(theta)
+            if energy <= state.energy + _ROUND_OFF * abs(state.energy):
                 state.theta, state.energy, state.gradient = theta, energy, np.array(gradient)
                 state.gradient_norm = math.sqrt(state.gradient @ state.gradient)
                 return

@@ -10,7 +10,9 @@ from evenflow.errors import InputError
 if TYPE_CHECKING:
     import scipy.sparse as sp
 
-__all__ = ["RULES", "Propagation", "Rule", "propagation_matrix"]
+    from evenflow.graph import Graph
+
+__all__ = ["RULES", "Propagation", "Rule", "propagation_matrix", "require_graph"]
 
 Rule = Literal["kipf", "sym", "sq", "none"]
 RULES: tuple[Rule, ...] = ("kipf", "sym", "sq", "none")
@@ -30,12 +32,27 @@ def propagation_matrix(energy: BaseEnergy, rule: Literal["sym", "kipf"]) -> sp.c
     InputError
         If the energy knows no graph.
     """
+    return require_graph(energy, f"propagation={rule!r}").normalised(rule)
+
+
+def require_graph(energy: BaseEnergy, purpose: str) -> Graph:
+    """Graph of an energy.
+
+    Raises
+    ------
+    InputError
+        If it knows none; the message names ``purpose``.
+    """
     if energy.graph is None:
         raise InputError(
-            f"propagation={rule!r}: {type(energy).__name__} has no graph to propagate on; "
-            "pass graph= when building it, or use propagation='none'"
+            f"{purpose} needs a graph, and {type(energy).__name__} has none; pass graph= when building the energy, "
+            "or use GCN(propagation='none')"
         )
-    return energy.graph.normalised(rule)
+    if energy.graph.n_nodes != energy.shape[0]:
+        raise InputError(
+            f"{purpose} needs one state for each of the {energy.graph.n_nodes} nodes; the energy has {energy.shape[0]}"
+        )
+    return energy.graph
 
 
 class Propagation:
