@@ -156,7 +156,7 @@ class LBFGS(Minimizer):
             self._pairs.count = 0
             state.note = "pairs dropped after a failed line search"
         elif not self._metric.is_diagonal:
-            self._metric.fall_back(problem, state.theta)
+            self._metric.fall_back()
             self._metric.apply(problem, state.gradient, self._pg)
             state.note = self._metric.note
         else:
@@ -195,10 +195,10 @@ class LBFGS(Minimizer):
     def _check_drift(self, problem: Problem, state: State) -> None:
         """Rebuild if the Hessian is no longer the one that the preconditioner was built for."""
         self._age = 0
-        if problem.has_hessian and not self._metric.is_identity:
-            hessian = problem.hessian(state.theta)
-            if self._metric.drift(hessian.diagonal()) > self.drift:
-                self._rebuild(problem, state)
+        if self._metric.is_identity or not problem.has_hessian:
+            return
+        if self._metric.drift(problem.hessian(state.theta)) > self.drift:
+            self._rebuild(problem, state)
 
     def export(self, state: State) -> dict[str, Any]:
         """Pairs, scale and the points that the preconditioner was built at."""

@@ -16,10 +16,12 @@ __all__ = [
     "cg_direction",
     "change_products",
     "dot",
-    "invert_diagonal",
+    "extract_diagonal",
+    "invert_entries",
     "is_diagonally_dominant",
     "lbfgs_direction",
     "move",
+    "relative_change",
     "slopes",
     "spmv_dot",
     "store_pair",
@@ -265,21 +267,37 @@ def cg_direction(z: FloatArray, beta: float, d: FloatArray) -> None:
 
 
 @_sparse
-def invert_diagonal(indptr: IntArray, indices: IntArray, data: FloatArray, out: FloatArray) -> None:
-    """Write 1 / |a_ii|, with the mean of the others in place of an entry that is zero."""
-    n = out.size
-    total = 0.0
-    for i in range(n):
+def extract_diagonal(indptr: IntArray, indices: IntArray, data: FloatArray, out: FloatArray) -> None:
+    """Write the entries a_ii."""
+    for i in range(out.size):
         a = 0.0
         for k in range(indptr[i], indptr[i + 1]):
             if indices[k] == i:
                 a += data[k]
-        out[i] = abs(a)
-        total += abs(a)
-    mean = total / n if total > 0.0 else 1.0
-    for i in range(n):
-        a = out[i] if out[i] > 1e-8 * mean else mean
-        out[i] = 1.0 / a
+        out[i] = a
+
+
+@_dense
+def relative_change(new: FloatArray, old: FloatArray) -> float:
+    """Return sum |new - old| / sum |old|."""
+    change = 0.0
+    size = 0.0
+    for i in range(old.size):
+        change += abs(new[i] - old[i])
+        size += abs(old[i])
+    return change / size if size > 0.0 else np.inf
+
+
+@_dense
+def invert_entries(a: FloatArray, out: FloatArray) -> None:
+    """Write 1 / |a_i|, with the mean of the others in place of an entry that is zero."""
+    total = 0.0
+    for i in range(a.size):
+        total += abs(a[i])
+    mean = total / a.size if total > 0.0 else 1.0
+    for i in range(a.size):
+        b = abs(a[i])
+        out[i] = 1.0 / (b if b > 1e-8 * mean else mean)
 
 
 @_sparse

@@ -11,7 +11,7 @@ import numpy as np
 
 from evenflow.energy.base import FloatArray
 from evenflow.errors import InputError
-from evenflow.minimizer.linear_algebra import invert_diagonal
+from evenflow.minimizer.linear_algebra import extract_diagonal, invert_entries, relative_change
 from evenflow.minimizer.problem import Problem
 from evenflow.preconditioner.base import Breakdown, Preconditioner
 
@@ -35,6 +35,8 @@ class Metric:
     preconditioner : Preconditioner or None
     source : {"hessian", "curvature"}
         The matrix it stands for: the Hessian at the point of the last refresh, or ``energy.curvature()``.
+    waiting : bool
+        Whether the diagonal does for now, and the preconditioner is not built yet.
 
     Attributes
     ----------
@@ -43,21 +45,26 @@ class Metric:
     refreshed_at : ndarray or None
         The point of the last refresh: drift is measured from here.
     built_at : ndarray or None
-        The point of the first refresh, which a hierarchy may have taken its structure from.
+        The point where the preconditioner was first built, which a hierarchy may have its structure from.
+    seconds : float
+        Spent on building and refreshing.
     """
 
     preconditioner: Preconditioner | None
     source: Source = "hessian"
+    waiting: bool = False
     inverse: FloatArray | None = None
     refreshed_at: FloatArray | None = None
     built_at: FloatArray | None = None
     seconds: float = 0.0
     note: str = ""
-    diagonal: FloatArray = field(default_factory=lambda: np.empty(0), repr=False)
+    _diagonal: FloatArray = field(default_factory=lambda: np.empty(0), repr=False)
+    _scratch: FloatArray = field(default_factory=lambda: np.empty(0), repr=False)
 
     def __post_init__(self) -> None:
         if self.preconditioner is not None:
-            self.preconditioner = replace(self.preconditioner)  # type: ignore[type-var]  # fresh
+            self.preconditioner = replace(self.preconditioner)  # type: ignore[type-var]  # fresh: no other solve's
+            self.waiting = self.waiting and self.preconditioner.name != "jacobi"
 
     @property
     def is_identity(self) -> bool:
@@ -90,58 +97,69 @@ class Metric:
 
     def refresh(self, problem: Problem, theta: FloatArray, matrix: sp.csr_array | None = None) -> None:
         """Build or update for the matrix at ``theta`` (given, or asked of the problem)."""
-        began = time.perf_counter()
         if self.preconditioner is None:
-            self.inverse = np.ones(problem.size)
+            if self.inverse is None:
+                self.inverse = np.ones(problem.size)
+            return
+        began = time.perf_counter()
+        matrix = self._matrix(problem, theta) if matrix is None else matrix
+        self._measure(matrix)
+        if self.refreshed_at is None:
+            self.refreshed_at = np.empty_like(theta)
+        self.refreshed_at[:] = theta
+        self.note = ""
+        if self.waiting or self.preconditioner.name == "jacobi":
+            self._use_diagonal()
         else:
-            self._rebuild(problem, self._matrix(problem, theta) if matrix is None else matrix)
-        self.refreshed_at = theta.copy()
-        if self.built_at is None:
-            self.built_at = self.refreshed_at
+            if self.built_at is None:
+                self.built_at = theta.copy()
+            self._rebuild(problem, matrix)
         self.seconds += time.perf_counter() - began
 
     def _matrix(self, problem: Problem, theta: FloatArray) -> sp.csr_array:
         """The matrix to stand for: without a sparse Hessian always the curvature."""
         return problem.hessian(theta) if self.source == "hessian" and problem.has_hessian else problem.curvature()
 
+    def _measure(self, matrix: sp.csr_array) -> None:
+        """Keep the diagonal of the matrix."""
+        if self._diagonal.size != matrix.shape[0]:
+            self._diagonal, self._scratch = np.empty(matrix.shape[0]), np.empty(matrix.shape[0])
+        extract_diagonal(matrix.indptr, matrix.indices, matrix.data, self._diagonal)
+
     def _rebuild(self, problem: Problem, matrix: sp.csr_array) -> None:
         """Refresh the preconditioner, or fall back to the diagonal of the matrix."""
         assert self.preconditioner is not None
         problem.counts.factorisation += 1
-        self.diagonal = matrix.diagonal()
-        self.note = ""
-        if self.preconditioner.name == "jacobi":
-            self.use_diagonal(matrix)
-            return
         try:
             self.preconditioner.refresh(matrix)
             self.inverse = None
-        except Breakdown as problem_found:
-            self.use_diagonal(matrix)
-            self.note = f"{self.preconditioner.name} broke down ({problem_found}); its diagonal stands in"
+        except Breakdown as fault:
+            self._use_diagonal()
+            self.note = f"{self.preconditioner.name} broke down ({fault}); its diagonal stands in"
 
-    def fall_back(self, problem: Problem, theta: FloatArray, matrix: sp.csr_array | None = None) -> None:
+    def _use_diagonal(self) -> None:
+        """Let the diagonal of the matrix stand in."""
+        if self.inverse is None:
+            self.inverse = np.empty_like(self._diagonal)
+        invert_entries(self._diagonal, self.inverse)
+
+    def fall_back(self) -> None:
         """Give up the preconditioner until the next refresh, and let the diagonal of its matrix stand in."""
         assert self.preconditioner is not None
-        self.use_diagonal(self._matrix(problem, theta) if matrix is None else matrix)
+        self._use_diagonal()
         self.note = f"{self.preconditioner.name} gave no descent; its diagonal stands in"
 
-    def use_diagonal(self, matrix: sp.csr_array) -> None:
-        """Let the diagonal of the matrix stand in."""
-        self.inverse = np.empty(matrix.shape[0])
-        invert_diagonal(matrix.indptr, matrix.indices, matrix.data, self.inverse)
-
-    def drift(self, diagonal: FloatArray) -> float:
-        """Relative change of a Hessian diagonal (1-norm) since the last refresh."""
-        size = np.abs(self.diagonal).sum()
-        return float(np.abs(diagonal - self.diagonal).sum() / size) if size > 0 else np.inf
+    def drift(self, matrix: sp.csr_array) -> float:
+        """Relative change of the matrix's diagonal (1-norm) since the last refresh."""
+        extract_diagonal(matrix.indptr, matrix.indices, matrix.data, self._scratch)
+        return float(relative_change(self._scratch, self._diagonal))
 
     def apply(self, problem: Problem, r: FloatArray, out: FloatArray) -> FloatArray:
         """Write P^-1 r to ``out``."""
-        problem.counts.preconditioner += 1
         if self.inverse is not None:
             return np.multiply(self.inverse, r, out=out)
         assert self.preconditioner is not None
+        problem.counts.preconditioner += 1
         result = self.preconditioner.apply(r, out=out)
         if result is not out:
             out[:] = result
@@ -149,24 +167,24 @@ class Metric:
 
     def export(self) -> dict[str, Any]:
         """What :meth:`restore` needs."""
-        if self.refreshed_at is None or self.is_identity:
-            return {}
-        assert self.built_at is not None
-        saved: dict[str, Any] = {"refreshed_at": self.refreshed_at.copy(), "built_at": self.built_at.copy()}
-        if self.inverse is not None:
-            saved["inverse"] = self.inverse.copy()
+        saved: dict[str, Any] = {"waiting": self.waiting}
+        for name in ("refreshed_at", "built_at", "inverse"):
+            array = getattr(self, name)
+            if array is not None and not self.is_identity:
+                saved[name] = array.copy()
         return saved
 
     def restore(self, problem: Problem, saved: Mapping[str, Any]) -> None:
         """Build again where it was first built and where it was last refreshed."""
-        if "refreshed_at" not in saved:
-            return
-        built, refreshed = (np.array(saved[name]) for name in ("built_at", "refreshed_at"))
-        counts = replace(problem.counts)
-        self.refresh(problem, built)
-        if not np.array_equal(built, refreshed):
-            self.refresh(problem, refreshed)
-        if "inverse" in saved:
-            self.inverse = np.array(saved["inverse"])
-        for name, count in counts.as_dict().items():  # rebuilding is no new work of the solve
+        counts = problem.counts.as_dict()
+        if "built_at" in saved:
+            self.waiting = False
+            self.refresh(problem, np.array(saved["built_at"]))
+        self.waiting = bool(saved["waiting"])
+        if "refreshed_at" in saved and not np.array_equal(saved["refreshed_at"], saved.get("built_at", ())):
+            self.refresh(problem, np.array(saved["refreshed_at"]))
+        self.inverse = np.array(saved["inverse"]) if "inverse" in saved else None
+        if self.is_identity:
+            self.refresh(problem, np.empty(0))
+        for name, count in counts.items():  # rebuilding is no new work of the solve
             setattr(problem.counts, name, count)

@@ -98,7 +98,7 @@ class NonlinearCG(Minimizer):
             self._restart(problem, state)
         if not self._search_along(problem, state):
             if not self._metric.is_diagonal:
-                self._metric.fall_back(problem, state.theta)
+                self._metric.fall_back()
                 self._metric.apply(problem, state.gradient, self._z)
                 state.note = self._metric.note
             self._restart(problem, state)

@@ -22,6 +22,7 @@ from evenflow.status import Status
 
 __all__ = ["NewtonCG"]
 
+_SLOPE = 0.2  # of the line search: what a full Newton step along a quartic leaves (8 / 27) asks for a longer one
 _GROWTH = 3.0  # of the radius after a good step that it cut
 
 
@@ -35,7 +36,9 @@ class NewtonCG(Minimizer):
     result for the Wolfe conditions beginning at length 1. The inner solve stops at a residual tolerance that
     tightens with the progress of the gradient, both in the norm of P^-1 (forcing terms [2]_, choice 2).
 
-    The preconditioner is refreshed when the Hessian's diagonal has changed by more than ``drift`` since the
+    While an inner solve needs fewer than ``patience`` iterations, the diagonal of the Hessian preconditions:
+    far from the minimum one iteration often does, and nothing need be built. From then on the preconditioner
+    is in use. It is refreshed when the Hessian's diagonal has changed by more than ``drift`` since the
     last refresh, or the inner iterations for each digit have grown by ``growth``. One that shows itself
     indefinite is refreshed at once, then replaced by the diagonal; only if that fails, too, the status is
     BREAKDOWN.
@@ -48,6 +51,8 @@ class NewtonCG(Minimizer):
     Parameters
     ----------
     preconditioner : Preconditioner, optional
+    patience : int
+        0 builds the preconditioner at once.
     drift : float
     growth : float
     forcing : float
@@ -76,6 +81,7 @@ class NewtonCG(Minimizer):
     """
 
     preconditioner: Preconditioner | None = None
+    patience: int = 10
     drift: float = 0.3
     growth: float = 1.5
     forcing: float = 0.3
@@ -89,6 +95,7 @@ class NewtonCG(Minimizer):
 
     def __post_init__(self) -> None:
         limits = {
+            "patience": (self.patience >= 0, "0 or a number of iterations"),
             "drift": (self.drift > 0, "a positive fraction"),
             "growth": (self.growth > 1, "a factor above 1"),
             "forcing": (0 < self.forcing < 1, "a number in (0, 1)"),
@@ -107,24 +114,26 @@ class NewtonCG(Minimizer):
 
     def _prepare(self, problem: Problem, state: State) -> None:
         """Allocate everything."""
-        self._metric = Metric(self.preconditioner, "hessian")
+        self._metric = Metric(self.preconditioner, "hessian", waiting=self.patience > 0)
         self._metric.check(problem)
         self.preconditioner = self._metric.preconditioner
-        self._search = LineSearch(curvature=0.4)
+        self._search = LineSearch(curvature=_SLOPE)
         self._search.start(state)
         self._solver = Steihaug(problem.size, self.max_inner)
         self._z = np.empty(problem.size)
         self._radius, self._eta = math.inf, self.forcing
         self._smallest, self._rate = math.inf, 0.0  # smallest Ritz value, inner iterations a digit
-        self._have_z, self._stale, self._verified = False, True, False
+        self._square = 0.0  # g . P^-1 g, zero while P^-1 g is not at hand
+        self._stale, self._verified, self._failed = True, False, False
         self._first_norm = state.gradient_norm
+        self._model: Model | None = None
 
     # ------------------------------------------------------------------ one step
 
     def step(self, problem: Problem, state: State) -> None:
-        """Model, inner solve, line search, then the radius and the forcing term of the next step."""
+        """Inner solve, line search; then the model, the radius and the forcing term of the next step."""
         state.note, state.inner = "", 0
-        model = self._model(problem, state)
+        model = self._model or self._build(problem, state)
         if state.gradient_norm == 0.0:
             self._finish(problem, state, model)
             return
@@ -132,103 +141,116 @@ class NewtonCG(Minimizer):
             state.status = Status.BREAKDOWN
             return
         solver = self._solver
-        slope, before = dot(state.gradient, solver.x), state.energy
+        slope, before = dot(state.gradient, solver.x), self._square
         length = self._search(problem, state, solver.x, slope, 1.0) if slope < 0 else 0.0
         if length == 0.0:
-            self._after_failure(problem, state, model)
+            self._after_failure(state)
             return
-        self._adapt_radius(length, before - state.energy)
-        self._look_ahead(problem, state)
+        self._failed = False
+        self._adapt_radius(length)
+        self._judge_metric(problem)
+        model = self._build(problem, state)
+        if state.gradient_norm > 0.0:
+            self._look_ahead(problem, state, before)
         if self.check_saddle and not self._verified and self._nearly_there(state):
-            self._leave_saddle(problem, state, self._model(problem, state))
+            self._leave_saddle(problem, state, model)
 
-    def _model(self, problem: Problem, state: State) -> Model:
+    def _build(self, problem: Problem, state: State) -> Model:
         """The model at the current point; refreshes the preconditioner if that is due."""
+        metric = self._metric
         if problem.has_hessian:
             hessian = problem.hessian(state.theta)
             model = Model(hessian, None)
-            if not self._stale and not self._metric.is_identity:
-                self._stale = self._metric.drift(hessian.diagonal()) > self.drift
+            self._stale = self._stale or metric.is_diagonal or metric.drift(hessian) > self.drift
         else:
             hessian, model = None, Model(None, problem.hvp(state.theta))
         if self._stale:
-            self._metric.refresh(problem, state.theta, hessian)
-            self.setup_seconds = self._metric.seconds
-            state.note = self._metric.note
-            self._stale, self._have_z, self._smallest, self._rate = False, False, math.inf, 0.0
+            metric.refresh(problem, state.theta, hessian)
+            self.setup_seconds = metric.seconds
+            state.note = metric.note
+            self._stale, self._smallest, self._rate = False, math.inf, 0.0
+        self._model, self._square = model, 0.0
         return model
 
     def _solve(self, problem: Problem, state: State, model: Model) -> bool:
         """Inner solve; repeated after a refresh, then with the diagonal, if the preconditioner is at fault."""
         for attempt in range(3):
-            if not self._have_z:
+            if self._square == 0.0:
                 self._metric.apply(problem, state.gradient, self._z)
-                self._have_z = True
+                self._square = dot(state.gradient, self._z)
             self._run(problem, model, state.gradient, self._z, self._eta)
             state.inner += self._solver.iterations
             if self._solver.end is not End.BROKEN:
                 return True
-            self._have_z = False
+            self._square = 0.0
             if self._metric.is_diagonal or attempt == 2:
                 break
             if attempt == 0:
                 self._metric.refresh(problem, state.theta, model.hessian)
             else:
-                self._metric.fall_back(problem, state.theta, model.hessian)
+                self._metric.fall_back()
             state.note = self._metric.note or "preconditioner refreshed after a breakdown"
         return False
 
     def _run(self, problem: Problem, model: Model, b: FloatArray, z: FloatArray, tolerance: float) -> None:
         """Conjugate gradients for H x = -b, counted."""
         metric, counts = self._metric, problem.counts
+        limit = min(self.patience, self.max_inner) if metric.waiting else self.max_inner
         self._solver.solve(
             model, b, z, metric.inverse, lambda r, out: metric.apply(problem, r, out),
-            flexible=metric.flexible, radius=self._radius, tolerance=tolerance,
+            flexible=metric.flexible, radius=self._radius, tolerance=tolerance, limit=limit,
         )  # fmt: skip
         if model.hessian is not None:
             counts.hvp += self._solver.iterations
 
-    def _adapt_radius(self, length: float, gain: float) -> None:
-        """Shrink after a step that was cut, grow after a good one that the radius cut."""
-        solver = self._solver
-        norm = length * solver.norm
+    def _adapt_radius(self, length: float) -> None:
+        """Shrink after a step that was cut, grow after a full one."""
+        norm = length * self._solver.norm
         if length < 1.0:
             self._radius = 2.0 * norm
-        elif solver.end in (End.BOUNDARY, End.NEGATIVE):
-            self._radius = max(self._radius if math.isfinite(self._radius) else 0.0, _GROWTH * norm)
+        elif self._solver.end is End.NEGATIVE and math.isinf(self._radius):
+            self._radius = _GROWTH * norm
         else:
             self._radius = max(self._radius, _GROWTH * norm)
 
-    def _look_ahead(self, problem: Problem, state: State) -> None:
-        """P^-1 g at the new point: forcing term, estimate of the energy left, whether to refresh."""
-        solver, before = self._solver, dot(self._search.gradient, self._z)
+    def _judge_metric(self, problem: Problem) -> None:
+        """Ask for the preconditioner, or for a fresh one, when the inner solve was long."""
+        solver, metric = self._solver, self._metric
+        if metric.waiting:
+            if solver.iterations >= self.patience:
+                metric.waiting, self._stale = False, True
+        elif not metric.is_diagonal and problem.has_hessian and not math.isnan(solver.smallest):
+            rate = solver.iterations / max(-math.log10(max(solver.reduction, 1e-300)), 0.1)
+            if self._rate == 0.0:
+                self._rate = max(rate, 2.0)
+            elif rate > self.growth * self._rate:
+                self._stale = True
+
+    def _look_ahead(self, problem: Problem, state: State, before: float) -> None:
+        """P^-1 g at the new point: the forcing term and the estimate of the energy left."""
         self._metric.apply(problem, state.gradient, self._z)
         after = dot(state.gradient, self._z)
         if not (math.isfinite(after) and after > 0 and before > 0):
-            self._have_z, self._stale, state.decrement = False, True, math.nan
+            state.decrement = math.nan
             return
+        self._square = after
         eta = 0.9 * (after / before) ** (0.5 * self.exponent)
         floor = 0.9 * self._eta**self.exponent
         self._eta = min(self.forcing, max(eta, floor) if floor > 0.1 else eta)
-        if math.isnan(solver.smallest):
+        if math.isnan(self._solver.smallest):
             self._verified, state.decrement = False, math.nan
             return
-        self._smallest = min(self._smallest, solver.smallest)
+        self._smallest = min(self._smallest, self._solver.smallest)
         state.decrement = 0.5 * after / self._smallest
-        rate = solver.iterations / max(-math.log10(max(solver.reduction, 1e-300)), 0.1)
-        if self._rate == 0.0:
-            self._rate = max(rate, 2.0)
-        elif rate > self.growth * self._rate and problem.has_hessian and not self._metric.is_identity:
-            self._stale = True
 
-    def _after_failure(self, problem: Problem, state: State, model: Model) -> None:
-        """No step along the model's minimiser: try a smaller region with a fresh preconditioner, or give up."""
-        if self._metric.refreshed_at is not None and not np.array_equal(self._metric.refreshed_at, state.theta):
-            self._stale = True
-            self._radius, self._eta = math.inf, self.forcing
-            state.note = "preconditioner refreshed after a failed step"
-        else:
+    def _after_failure(self, state: State) -> None:
+        """No step along the model's minimiser: once more with all that was learnt forgotten, or give up."""
+        if self._failed:
             state.status = Status.LINE_SEARCH_FAILED
+            return
+        self._radius, self._eta, self._stale, self._model = math.inf, self.forcing, True, None
+        self._failed = True
+        state.note = "preconditioner refreshed after a failed step"
 
     # ------------------------------------------------------------------ saddle points
 
@@ -262,7 +284,7 @@ class NewtonCG(Minimizer):
             return False
         if not self._descend(problem, state, solver.direction.copy(), solver.curvature):
             return False
-        self._verified, self._have_z, self._radius = False, False, math.inf
+        self._verified, self._model, self._radius, self._eta = False, None, math.inf, self.forcing
         state.decrement, state.note = math.nan, "left a saddle point along negative curvature"
         return True
 
@@ -308,20 +330,27 @@ class NewtonCG(Minimizer):
         """Radius, forcing term, P^-1 g and the points that the preconditioner was built at."""
         return {
             "radius": self._radius, "eta": self._eta, "smallest": self._smallest, "rate": self._rate,
-            "have_z": self._have_z, "stale": self._stale, "verified": self._verified, "first_norm": self._first_norm,
-            "z": self._z.copy() if self._have_z else np.zeros(0),
+            "square": self._square, "stale": self._stale, "verified": self._verified, "failed": self._failed,
+            "first_norm": self._first_norm, "has_model": self._model is not None, "z": self._z.copy(),
             "noise": self._search.noise, "scale": self._search.scale, **self._metric.export(),
         }  # fmt: skip
 
     def restore(self, problem: Problem, state: State, saved: Mapping[str, Any]) -> None:
-        """Take everything back and rebuild the preconditioner."""
+        """Take everything back, rebuild the preconditioner and the model."""
         state.theta, state.gradient = np.array(state.theta), np.array(state.gradient)
         self._prepare(problem, state)
+        self._metric.restore(problem, saved)
         self._radius, self._eta = float(saved["radius"]), float(saved["eta"])
         self._smallest, self._rate = float(saved["smallest"]), float(saved["rate"])
-        self._have_z, self._stale = bool(saved["have_z"]), bool(saved["stale"])
-        self._verified, self._first_norm = bool(saved["verified"]), float(saved["first_norm"])
+        self._square, self._stale = float(saved["square"]), bool(saved["stale"])
+        self._verified, self._failed = bool(saved["verified"]), bool(saved["failed"])
+        self._first_norm = float(saved["first_norm"])
         self._search.noise, self._search.scale = float(saved["noise"]), float(saved["scale"])
-        if self._have_z:
-            self._z[:] = saved["z"]
-        self._metric.restore(problem, saved)
+        self._z[:] = saved["z"]
+        if bool(saved["has_model"]):
+            hessian = problem.has_hessian
+            counts = problem.counts.hessian
+            self._model = (
+                Model(problem.hessian(state.theta), None) if hessian else Model(None, problem.hvp(state.theta))
+            )
+            problem.counts.hessian = counts

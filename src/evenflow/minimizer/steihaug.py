@@ -37,8 +37,8 @@ class End(IntEnum):
 
 _SOLVED, _BOUNDARY, _NEGATIVE, _EXHAUSTED, _BROKEN = (int(end) for end in list(End)[1:])
 # Places in the array of recurrences: r.z at the start and now, |x|^2, x.d and |d|^2 in the metric, decrease of
-# the model, largest Rayleigh quotient seen, last step length.
-_RZ0, _RZ, _XX, _XD, _DD, _DECREASE, _LARGEST, _ALPHA, _KAPPA = range(9)
+# the model, largest Rayleigh quotient seen, last step length, last d.Hd, r.r, last change of r.r.
+_RZ0, _RZ, _XX, _XD, _DD, _DECREASE, _LARGEST, _ALPHA, _KAPPA, _RR, _SHRINK = range(11)
 _FLAT = 1e-13  # Rayleigh quotient, against the largest, that is round-off of zero
 
 _dense = njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"}, error_model="numpy")
@@ -46,11 +46,15 @@ _scalar = njit(cache=True, nogil=True, error_model="numpy")
 
 
 @_dense
-def _axpy2(a: float, d: FloatArray, Hd: FloatArray, x: FloatArray, r: FloatArray) -> None:
-    """Advance: x += a d, r += a Hd."""
+def _axpy2(a: float, d: FloatArray, Hd: FloatArray, x: FloatArray, r: FloatArray) -> float:
+    """Advance: x += a d, r += a Hd; return r . r."""
+    square = 0.0
     for i in range(d.size):
         x[i] += a * d[i]
-        r[i] += a * Hd[i]
+        s = r[i] + a * Hd[i]
+        r[i] = s
+        square += s * s
+    return square
 
 
 @_dense
@@ -81,12 +85,15 @@ def _two_dots(r: FloatArray, z: FloatArray, Hd: FloatArray) -> tuple[float, floa
 def _begin(g: FloatArray, z: FloatArray, x: FloatArray, r: FloatArray, d: FloatArray, c: FloatArray) -> None:
     """Start from x = 0, r = g, d = -z."""
     rz = 0.0
+    rr = 0.0
     for i in range(g.size):
         x[i] = 0.0
         r[i] = g[i]
         d[i] = -z[i]
         rz += g[i] * z[i]
+        rr += g[i] * g[i]
     c[:] = 0.0
+    c[_RR] = rr
     c[_RZ0] = rz
     c[_RZ] = rz
     c[_DD] = rz
@@ -116,7 +123,9 @@ def _move(
         c[_DECREASE] += a * rz - 0.5 * a * a * kappa
         c[_XX] = xx + a * (2.0 * xd + a * dd)
         return _NEGATIVE if kappa <= 0.0 else _BOUNDARY
-    _axpy2(a, d, Hd, x, r)
+    rr = _axpy2(a, d, Hd, x, r)
+    c[_SHRINK] = rr / c[_RR]
+    c[_RR] = rr
     c[_DECREASE] += 0.5 * a * rz
     c[_XX] = xx + a * (2.0 * xd + a * dd)
     c[_XD] = xd + a * dd
@@ -146,12 +155,13 @@ def _solve_diagonal(
     c: FloatArray,
     radius: float,
     tolerance: float,
+    limit: int,
     alphas: FloatArray,
     betas: FloatArray,
 ) -> tuple[int, int]:
     """The whole solve with an assembled Hessian and a diagonal metric; ``work`` holds x, r, z, d, Hd."""
     x, r, z, d, Hd = work[0], work[1], work[2], work[3], work[4]
-    for k in range(alphas.size):
+    for k in range(limit):
         end = _move(c, spmv_dot(indptr, indices, data, d, Hd), radius, d, Hd, x, r)
         if end != 0:
             return (k if end == _SOLVED else k + 1), end
@@ -161,7 +171,7 @@ def _solve_diagonal(
             c[_RZ] = rz
             return k + 1, _SOLVED
         betas[k] = _turn(c, rz, zh, False, z, d)
-    return alphas.size, _EXHAUSTED
+    return limit, _EXHAUSTED
 
 
 @_scalar
@@ -241,7 +251,7 @@ class Steihaug:
 
     def __init__(self, size: int, max_iterations: int) -> None:
         self._work = np.empty((5, size))
-        self._c = np.zeros(9)
+        self._c = np.zeros(11)
         self._alphas, self._betas = np.empty(max_iterations), np.empty(max_iterations)
         self.x, self.direction = self._work[0], self._work[3]
 
@@ -256,6 +266,7 @@ class Steihaug:
         flexible: bool,
         radius: float,
         tolerance: float,
+        limit: int,
     ) -> None:
         """Solve for the gradient ``g`` with ``z0 = P^-1 g``; ``inverse`` if P is diagonal, else ``apply``."""
         c = self._c
@@ -264,10 +275,10 @@ class Steihaug:
         if hessian is not None and inverse is not None:
             self.iterations, end = _solve_diagonal(
                 hessian.indptr, hessian.indices, hessian.data, inverse, self._work, c, radius, tolerance,
-                self._alphas, self._betas,
+                limit, self._alphas, self._betas,
             )  # fmt: skip
         else:
-            self.iterations, end = self._solve_general(model, apply, flexible, radius, tolerance)
+            self.iterations, end = self._solve_general(model, apply, flexible, radius, tolerance, limit)
         self.end = End(end)
         self.norm, self.decrease = math.sqrt(max(c[_XX], 0.0)), float(c[_DECREASE])
         self.curvature, self.square, self.largest = float(c[_KAPPA]), float(c[_DD]), float(c[_LARGEST])
@@ -283,21 +294,26 @@ class Steihaug:
         flexible: bool,
         radius: float,
         tolerance: float,
+        limit: int,
     ) -> tuple[int, int]:
-        """The loop with one application of the metric an iteration."""
+        """The loop with one application of the metric between iterations, none after the last.
+
+        The end is foreseen from r.r, with r.z / r.r as it was one iteration before.
+        """
         x, r, z, d, Hd = self._work
         c, bound = self._c, tolerance * tolerance * self._c[_RZ0]
-        for k in range(self._alphas.size):
+        for k in range(limit):
             end = _move(c, model.curve(d, Hd), radius, d, Hd, x, r)
             if end != 0:
                 return (k if end == _SOLVED else k + 1), end
+            self._alphas[k] = c[_ALPHA]
+            foreseen = c[_RZ] * c[_SHRINK]
+            if foreseen <= bound or k + 1 == limit:
+                c[_RZ] = foreseen
+                return k + 1, _SOLVED if foreseen <= bound else _EXHAUSTED
             apply(r, z)
             rz, zh = _two_dots(r, z, Hd)
-            self._alphas[k] = c[_ALPHA]
-            if not math.isfinite(rz) or rz < -1e-12 * c[_RZ0]:
+            if not (math.isfinite(rz) and rz > 0.0):
                 return k + 1, _BROKEN
-            if rz <= bound:
-                c[_RZ] = rz
-                return k + 1, _SOLVED
             self._betas[k] = _turn(c, rz, zh, flexible, z, d)
-        return self._alphas.size, _EXHAUSTED
+        return limit, _EXHAUSTED
