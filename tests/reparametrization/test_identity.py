@@ -1,8 +1,8 @@
-from conformance.reparametrization import ReparametrizationConformance
+from conformance.reparametrization import LinearConformance
 from evenflow.reparametrization.identity import Identity
 
 
-class TestIdentity(ReparametrizationConformance):
+class TestIdentity(LinearConformance):
     encode_within = 0.0
 
     def make(self):

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conformance.analytic import QuarticDiffusion, path_graph, scattered_graph, square_lattice
-from conformance.reparametrization import CountedConformance, ready
+from conformance.reparametrization import CountedConformance, LinearConformance, ready
 from evenflow.errors import InputError
 from evenflow.graph import Graph
 from evenflow.history import Counts
@@ -18,32 +18,32 @@ from evenflow.minimizer.problem import Problem
 from evenflow.reparametrization import Series, Whitening
 
 
-class TestSeries(CountedConformance):
+class TestSeries(LinearConformance, CountedConformance):
     def make(self):
         return Series()
 
 
-class TestLongKipfSeries(CountedConformance):
+class TestLongKipfSeries(LinearConformance, CountedConformance):
     def make(self):
         return Series(order=8, damping=0.01, propagation="kipf")
 
 
-class TestPrinted000(CountedConformance):
+class TestPrinted000(LinearConformance, CountedConformance):
     def make(self):
         return Series(coefficients="printed-000")
 
 
-class TestPrinted001(CountedConformance):
+class TestPrinted001(LinearConformance, CountedConformance):
     def make(self):
         return Series(coefficients="printed-001")
 
 
-class TestCholeskyWhitening(CountedConformance):
+class TestCholeskyWhitening(LinearConformance, CountedConformance):
     def make(self):
         return Whitening()
 
 
-class TestLargeSteps(CountedConformance):
+class TestLargeSteps(LinearConformance, CountedConformance):
     def make(self):
         return Whitening("large-steps", strength=5.0)
 

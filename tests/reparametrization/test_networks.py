@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from conformance.analytic import QuarticDiffusion, path_graph, scattered_graph, square_lattice
 from conformance.reparametrization import CountedConformance, ready
 from evenflow.errors import InputError
+from evenflow.history import Counts
+from evenflow.minimizer.problem import Problem
 from evenflow.reparametrization import GAT, GCN, GraphNetwork
 
 TWO_PI = 2 * np.pi
@@ -21,6 +23,9 @@ leaky = torch.nn.functional.leaky_relu
 
 class NetworkConformance(CountedConformance):
     encode_within = 0.021
+
+    def test_it_offers_no_hessian_products(self, member, energy):
+        assert not Problem(energy, member, Counts()).has_hvp
 
 
 class TestGCN(NetworkConformance):
