@@ -1,0 +1,210 @@
+"""Engine: the compiled kernels of a potential, bound to the arrays of one graph."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from evenflow.energy.base import FloatArray
+from evenflow.energy.cache import KernelModule, load
+from evenflow.energy.potential import Potential
+from evenflow.energy.threads import run_chunks, split_rows
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
+
+    from evenflow.graph import Graph
+
+__all__ = ["Engine"]
+
+_FUNCTIONS, _SUMS, _ROWS = 1, 2, 4
+_ALL = _FUNCTIONS | _SUMS | _ROWS
+
+
+class Engine:
+    """Value, gradient, Hessian product and Hessian of one potential on one graph; fixed nodes are not its business.
+
+    Parameters
+    ----------
+    potential : Potential
+    graph : Graph
+    edge_data : sequence of ndarray
+        Values of ``e0 ...``, shape (m,), in the order of ``graph.edges``.
+    node_data : sequence of ndarray
+        Values of ``n0 ...``, shape (n,).
+    """
+
+    def __init__(
+        self, potential: Potential, graph: Graph, edge_data: Sequence[FloatArray], node_data: Sequence[FloatArray]
+    ) -> None:
+        self._potential, self._graph = potential, graph
+        self._n = graph.n_nodes
+        self._kernels: KernelModule = load(potential)
+        indptr, indices, edge = graph.rows
+        small = 2 * graph.n_edges < 2**32 and self._n < 2**32
+        unsigned = np.uint32 if small else np.uint64
+        self._indptr, self._indices = indptr.astype(unsigned), indices.astype(unsigned)
+        tail: dict[str, Any] = {"indptr": self._indptr, "indices": self._indices}
+        weights = graph.weights
+        if potential.uniform:
+            tail["a"] = float(weights[0]) if len(weights) else 1.0
+        else:
+            tail["weights"] = weights[edge]
+        constants = np.array(potential.constants)
+        tail["edge"] = self._slot_data(edge_data, edge, constants) if self._kernels.columns else None
+        tail["node"] = np.ascontiguousarray(np.stack(node_data)) if node_data else None
+        tail["params"] = constants
+        self._tail = tuple(tail[name] for name in self._kernels.tail if name != "field")
+        self._chunks = split_rows(self._indptr)
+        self._whole = len(self._chunks) == 1
+        self._phases = [_FUNCTIONS] * bool(self._kernels.fields) + [_SUMS] * bool(potential.sums) + [_ROWS]
+        self._bind()
+
+    def _bind(self) -> None:
+        k = self._kernels
+        self._value, self._gradient, self._hvp, self._hessian = k.value, k.gradient, k.hvp, k.hessian
+        self._cold = {"_value", "_gradient", "_hvp", "_hessian"}
+        self._scratch = _Scratch(self._kernels.fields, self._n, self._tail)
+        self._pattern: _Pattern | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave compiled functions and scratch memory behind."""
+        drop = {"_kernels", "_value", "_gradient", "_hvp", "_hessian", "_scratch", "_pattern", "_cold"}
+        return {name: value for name, value in self.__dict__.items() if name not in drop}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Find the compiled functions again."""
+        self.__dict__.update(state)
+        self._kernels = load(self._potential)
+        self._bind()
+
+    def _slot_data(
+        self, edge_data: Sequence[FloatArray], edge: npt.NDArray[np.int64], constants: FloatArray
+    ) -> FloatArray:
+        row = np.repeat(np.arange(self._n), np.diff(self._indptr.astype(np.int64)))
+        sign = np.where(self._indices > row, 1.0, -1.0)
+        slots = []
+        for values, oriented in zip(edge_data, self._potential.oriented, strict=True):
+            slot = values[edge]
+            slots.append(slot * sign if oriented and not self._potential.squared else slot)
+        columns: FloatArray = self._kernels.edge_columns(slots, constants)
+        return columns
+
+    # -- evaluation -----------------------------------------------------------------------------------------------
+
+    def value(self, w: FloatArray) -> float:
+        """Energy of w."""
+        if self._whole:
+            energy: float = self._value(w, *self._scratch.whole)
+            return self._warm("_value", energy)
+        return self._chunked("value", (w,))
+
+    def gradient(self, w: FloatArray, out: FloatArray) -> float:
+        """Energy of w; its gradient goes to ``out``."""
+        if self._whole:
+            energy: float = self._gradient(w, out, *self._scratch.whole)
+            return energy if not self._cold else self._warm("_gradient", energy)
+        return self._chunked("gradient", (w, out))
+
+    def hvp(self, w: FloatArray, v: FloatArray, out: FloatArray) -> None:
+        """Write the product of the Hessian at w with v to ``out``."""
+        if self._whole:
+            self._hvp(w, v, out, *self._scratch.whole)
+            self._warm("_hvp", 0.0)
+        else:
+            self._chunked("hvp", (w, v, out))
+
+    def _warm(self, name: str, result: float) -> float:
+        """After the first call of a kernel, replace its guarded form by the bare one."""
+        if name in self._cold:
+            setattr(self, name, getattr(self._kernels, name[1:]))
+            self._cold.discard(name)
+        return result
+
+    def _chunked(self, name: str, arrays: tuple[FloatArray, ...]) -> float:
+        kernel = getattr(self._kernels, name)
+        tail = self._scratch.whole[3:]
+        total = 0.0
+        for phase in self._phases:
+            parts = run_chunks(
+                lambda start, stop, phase=phase: kernel(*arrays, start, stop, phase, *tail), self._chunks
+            )
+            total += sum(parts)
+        return total
+
+    # -- the sparse Hessian ---------------------------------------------------------------------------------------
+
+    def hessian(self, w: FloatArray) -> sp.csr_array:
+        """Sparse Hessian at w; one matrix for each thread, refreshed in place."""
+        if self._pattern is None:
+            self._pattern = _Pattern(self._potential, self._graph)
+        pattern = self._pattern
+        matrix = self._scratch.__dict__.get("matrix")
+        if matrix is None:
+            matrix = self._scratch.matrix = pattern.matrix()
+        if not self._potential.sums:
+            self._fill(w, (w, matrix.data))
+            return matrix
+        one_hop, count = len(pattern.indices1), len(self._potential.sums)
+        base, jac, jac_t = np.empty(one_hop), np.empty((count, one_hop)), np.empty((count, one_hop))
+        weight = np.empty((count, count, self._n))
+        self._fill(w, (w, base, jac, jac_t, weight))
+        position = np.zeros(self._n, dtype=np.int64)
+        self._kernels.two_hop(
+            matrix.data,
+            base,
+            pattern.indptr1,
+            pattern.indices1,
+            matrix.indptr,
+            matrix.indices,
+            jac,
+            jac_t,
+            weight,
+            position,
+        )
+        return matrix
+
+    def _fill(self, w: FloatArray, arrays: tuple[FloatArray, ...]) -> None:
+        if self._whole:
+            self._kernels.hessian(*arrays, *self._scratch.whole)
+        else:
+            self._chunked("hessian", arrays)
+
+
+class _Scratch(threading.local):
+    """Arrays that a call overwrites, one set for each thread."""
+
+    def __init__(self, fields: int, n: int, tail: tuple[Any, ...]) -> None:
+        arrays = (*tail, np.empty((fields, n))) if fields else tail
+        self.whole: tuple[Any, ...] = (0, n, _ALL, *arrays)
+        self.matrix: sp.csr_array
+
+
+class _Pattern:
+    """Where the entries of the Hessian stand: adjacency and diagonal, d x d blocks; two hops for sums."""
+
+    def __init__(self, potential: Potential, graph: Graph) -> None:
+        import scipy.sparse as sp
+
+        indptr, indices, _ = graph.rows
+        n = graph.n_nodes
+        one = sp.csr_array((np.ones(len(indices)), indices, indptr), shape=(n, n)) + sp.eye_array(n, format="csr")
+        one.sort_indices()
+        self.indptr1, self.indices1 = one.indptr, one.indices
+        full = one
+        if potential.sums:
+            full = (one @ one).tocsr()
+        elif potential.dim > 1:
+            full = sp.kron(one, np.ones((potential.dim, potential.dim)), format="csr")
+        full.sort_indices()
+        self._indptr, self._indices, self._shape = full.indptr, full.indices, full.shape
+
+    def matrix(self) -> sp.csr_array:
+        """Return a matrix of this pattern with values still to come."""
+        import scipy.sparse as sp
+
+        return sp.csr_array((np.empty(len(self._indices)), self._indices, self._indptr), shape=self._shape)

@@ -1,0 +1,73 @@
+"""Observables of phase states: order parameters and vortices."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from evenflow.energy.base import FloatArray
+
+if TYPE_CHECKING:
+    from evenflow.graph import Graph
+
+__all__ = ["bipartition", "order_parameter", "staggered_order_parameter", "vortex_count"]
+
+
+def order_parameter(w: FloatArray) -> float:
+    """Return |mean exp(i w)|: 1 at synchrony, near 0 for scattered phases."""
+    return float(abs(np.exp(1j * w).mean())) if w.size else 0.0
+
+
+def bipartition(graph: Graph) -> npt.NDArray[np.int8] | None:
+    """Sides of a two-colouring, 1 and -1 for each node, or None where the graph has an odd cycle."""
+    from scipy.sparse.csgraph import breadth_first_order
+
+    side = np.zeros(graph.n_nodes, dtype=np.int8)
+    _, label = graph.components
+    _, roots = np.unique(label, return_index=True)
+    for root in roots:
+        order, parent = breadth_first_order(graph.adjacency != 0, root, directed=False)
+        side[root] = 1
+        depth = _depths(order, parent)
+        side[order] = 1 - 2 * (depth % 2)
+    i, j = graph.edges[graph.weights != 0].T
+    return side if (side[i] != side[j]).all() else None
+
+
+def _depths(order: npt.NDArray[np.int32], parent: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
+    depth = {int(order[0]): 0}
+    for node in order[1:].tolist():
+        depth[node] = depth[int(parent[node])] + 1
+    return np.array([depth[node] for node in order.tolist()])
+
+
+def staggered_order_parameter(w: FloatArray, side: npt.NDArray[np.int8]) -> float:
+    """Return |mean side exp(i w)|: 1 where neighbours differ by pi."""
+    return float(abs((side * np.exp(1j * w)).mean())) if w.size else 0.0
+
+
+def vortex_count(graph: Graph, w: FloatArray) -> int | None:
+    """Number of vortices and antivortices: faces around which the phase winds.
+
+    Faces are the squares of a two-dimensional lattice (``graph.grid``) or the triangles of a mesh; None for other graphs.
+    """
+    faces = _faces(graph)
+    if faces is None:
+        return None
+    phases = w[faces]
+    steps = np.roll(phases, -1, axis=1) - phases
+    winding = (steps - 2 * np.pi * np.round(steps / (2 * np.pi))).sum(axis=1) / (2 * np.pi)
+    return int(np.abs(np.round(winding)).sum())
+
+
+def _faces(graph: Graph) -> npt.NDArray[np.int64] | None:
+    grid = graph.grid
+    if grid is not None and len(grid) == 2:
+        number = np.arange(graph.n_nodes).reshape(grid)
+        if graph.periodic:
+            number = np.pad(number, ((0, 1), (0, 1)), mode="wrap")
+        corners = [number[:-1, :-1], number[1:, :-1], number[1:, 1:], number[:-1, 1:]]
+        return np.stack([corner.ravel() for corner in corners], axis=1)
+    return graph.triangles
