@@ -103,7 +103,7 @@ class Chain:
                 f"the model is a {type(target).__name__}, whose order of layers cannot be seen; pass the layers as a "
                 f"list in forward order, such as [net.fc1, nn.ReLU(), net.fc2], or {LEVELSET}"
             )
-        named = _flatten(target.named_children() if isinstance(target, nn.Module) else _number(target))
+        named = _flatten(_children(target) if isinstance(target, nn.Module) else _number(target))
         return cls._read(list(named))
 
     @classmethod
@@ -222,10 +222,15 @@ def _number(modules: Iterable[nn.Module]) -> list[tuple[str, nn.Module]]:
     return [(str(i), module) for i, module in enumerate(modules)]
 
 
+def _children(module: nn.Module) -> Iterable[tuple[str, nn.Module]]:
+    """Children by name; ``named_children`` would leave out a module that is used a second time."""
+    return [(name, child) for name, child in module._modules.items() if child is not None]
+
+
 def _flatten(modules: Iterable[tuple[str, nn.Module]]) -> Iterable[tuple[str, nn.Module]]:
     for name, module in modules:
         if isinstance(module, nn.Sequential):
-            yield from _flatten((f"{name}.{inner}", child) for inner, child in module.named_children())
+            yield from _flatten((f"{name}.{inner}", child) for inner, child in _children(module))
         else:
             yield name, module
 

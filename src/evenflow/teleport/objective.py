@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -28,7 +29,8 @@ class Evaluation:
     rate : float
         ``sum(eta * g**2)``; equal to ``grad_sq`` without learning rates.
     ascent : list of Tensor or None
-        Half the derivative of ``rate`` by the parameters, H (eta g); None if it was not asked for or vanishes.
+        Half the derivative of ``rate`` by the parameters, H (eta g), and by the buffers; None if it was not asked for
+        or vanishes.
     gradient : list of Tensor
         The gradient, one tensor for each parameter.
     """
@@ -53,6 +55,8 @@ class Objective:
         Leaves that require a gradient.
     learning_rates : sequence of Tensor or float, optional
         eta, the (diagonal) learning rates, one entry for each parameter.
+    buffers : sequence of Tensor
+        Further tensors that a group moves although no gradient step does.
 
     Examples
     --------
@@ -66,8 +70,10 @@ class Objective:
         closure: Closure,
         parameters: Sequence[torch.Tensor],
         learning_rates: Sequence[torch.Tensor | float] | None = None,
+        buffers: Sequence[torch.Tensor] = (),
     ) -> None:
         self.closure, self.parameters = closure, list(parameters)
+        self.buffers = list(buffers)
         if learning_rates is not None and len(learning_rates) != len(self.parameters):
             raise InputError(
                 f"learning_rates has {len(learning_rates)} entries for {len(self.parameters)} parameters; give one each"
@@ -83,9 +89,25 @@ class Objective:
             raise InputError("the loss has no gradient: the closure must not use no_grad, detach or item")
         return loss.reshape(())
 
+    @property
+    def movable(self) -> list[torch.Tensor]:
+        """Parameters, then buffers."""
+        return self.parameters + self.buffers
+
+    @contextmanager
+    def _differentiable(self) -> Iterator[None]:
+        for buffer in self.buffers:
+            buffer.requires_grad_(True)
+        try:
+            with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
+                yield
+        finally:
+            for buffer in self.buffers:
+                buffer.requires_grad_(False)
+
     def loss(self) -> float:
         """Loss alone."""
-        with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
+        with self._differentiable():
             return float(self._loss().detach())
 
     def evaluate(self, ascent: bool = False) -> Evaluation:
@@ -97,7 +119,7 @@ class Objective:
             If the loss does not depend on the parameters, or has no second derivative.
         """
         self.evaluations += 1
-        with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
+        with self._differentiable():
             loss = self._loss()
             found = torch.autograd.grad(loss, self.parameters, create_graph=ascent, allow_unused=True)
             if all(g is None for g in found):
@@ -121,18 +143,18 @@ class Objective:
 
     def _derivative(self, rate: torch.Tensor) -> list[torch.Tensor]:
         try:
-            found = torch.autograd.grad(rate, self.parameters, allow_unused=True)
+            found = torch.autograd.grad(rate, self.movable, allow_unused=True)
         except RuntimeError as error:
             raise InputError(
                 "the loss cannot be differentiated twice, which teleportation needs; replace the operation that torch "
                 f"names here: {error}"
             ) from error
-        pairs = zip(found, self.parameters, strict=True)
+        pairs = zip(found, self.movable, strict=True)
         return [torch.zeros_like(p) if d is None else 0.5 * d for d, p in pairs]
 
     def hvp(self, vector: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-        """Hessian-vector product, one tensor for each parameter."""
-        with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
+        """Hessian-vector product, one tensor for each parameter (and buffer)."""
+        with self._differentiable():
             found = torch.autograd.grad(self._loss(), self.parameters, create_graph=True, allow_unused=True)
             terms = [(g * v).sum() for g, v in zip(found, vector, strict=True) if g is not None and g.requires_grad]
             if not terms:

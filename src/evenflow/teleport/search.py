@@ -69,7 +69,7 @@ def _try(
     return objective.evaluate(ascent=ascent)
 
 
-def ascend(  # noqa: PLR0913
+def ascend(
     group: SymmetryGroup,
     orbit: Orbit,
     tensors: Sequence[torch.Tensor],
@@ -129,7 +129,7 @@ def _pull_back(
     """Derivative of the objective by T at exp(T) element, T = 0, as a member of the Lie algebra."""
     if current.ascent is None:
         return None
-    known = {id(p): d for p, d in zip(objective.parameters, current.ascent, strict=True)}
+    known = {id(p): d for p, d in zip(objective.movable, current.ascent, strict=True)}
     T = group.zeros(tensors[0])
     with torch.enable_grad():
         moved = orbit.at(element.nudged(T))

@@ -170,11 +170,12 @@ class Teleporter:
             If the closure is random or does not fit the model, or the batch does not fit the group.
         """
         began = self._now()
-        objective = Objective(closure, self.parameters, learning_rates)
+        movable = self._movable()
+        extra = [t for t in movable if not t.requires_grad]
+        objective = Objective(closure, self.parameters, learning_rates, extra)
         buffers = [b for module in self.modules for b in module.buffers()]
         kept_buffers = [b.detach().clone() for b in buffers]
         kept = [p.detach().clone() for p in self.parameters]
-        movable = self._movable()
         kept_movable = [t.detach().clone() for t in movable]
         moved = False
         try:
