@@ -131,7 +131,7 @@ def test_torch_in_torch_out(heat: ef.HeatDiffusion) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"method": "gnc"}, "method='gnc' is unknown; did you mean 'gcn'"),
+        ({"method": "gcnn"}, "method='gcnn' is unknown; did you mean 'gcn'"),
         ({"w0": np.zeros(3)}, r"w0 has shape \(3,\), expected \(64,\)"),
         ({"w0": np.full(64, np.nan)}, r"w0\[0\] is nan"),
         ({"tolerance": 0.0}, "tolerance=0.0"),

@@ -201,7 +201,8 @@ class Solve:
 
     def run(self, plan: Plan, w0: FloatArray | None, resume: Callable[[Solve, Stage], State] | None = None) -> str:
         """Carry out a plan from ``w0`` (or the energy's own start); return the plan's closing remark."""
-        with self._deferred_interrupt():
+        # A run that blows up ends with a status, so NumPy need not warn as well.
+        with self._deferred_interrupt(), np.errstate(over="ignore", invalid="ignore"):
             try:
                 stage = next(plan)
                 for report in self.reports:
