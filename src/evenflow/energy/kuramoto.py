@@ -12,7 +12,7 @@ from evenflow.energy import functions as ef
 from evenflow.energy.base import FloatArray
 from evenflow.energy.graph_arrays import graph_from_arrays, graph_to_arrays
 from evenflow.energy.local import Energy, laplacian
-from evenflow.energy.observables import bipartition, order_parameter, staggered_order_parameter, vortex_count
+from evenflow.energy.phases import PhaseStates
 from evenflow.errors import InputError
 
 if TYPE_CHECKING:
@@ -20,47 +20,10 @@ if TYPE_CHECKING:
 
     from evenflow.graph import Graph
 
-__all__ = ["Kuramoto", "Phases"]
+__all__ = ["Kuramoto"]
 
 
-class Phases(Energy):
-    """An energy of phases in radians, with the observables that go with them."""
-
-    unit = "rad"
-
-    def initial(self, rng: np.random.Generator) -> FloatArray:
-        """Phases uniform in [0, 2 pi)."""
-        return self.impose(rng.uniform(0.0, 2 * np.pi, self.shape))
-
-    def report(self, w: FloatArray) -> dict[str, float]:
-        """Order parameters and, on lattices and triangle meshes, the number of vortices."""
-        return phase_report(self.graph, self.impose(w))
-
-    def symmetries(self) -> Mapping[str, Any]:
-        """Common rotation of all phases, and full turns of single ones."""
-
-        def turn(w: FloatArray, rng: np.random.Generator) -> FloatArray:
-            return w + 2 * np.pi * rng.integers(-2, 3, self.shape) * self.free_mask()
-
-        def rotate(w: FloatArray, rng: np.random.Generator) -> FloatArray:
-            return w + rng.uniform(0, 2 * np.pi)
-
-        return {"full_turns": turn} | ({} if self.fixed is not None else {"rotation": rotate})
-
-
-def phase_report(graph: Graph, w: FloatArray) -> dict[str, float]:
-    """Order parameter, staggered order parameter of bipartite graphs, vortex count where faces are known."""
-    found = {"order_parameter": order_parameter(w)}
-    side = bipartition(graph)
-    if side is not None:
-        found["staggered_order_parameter"] = staggered_order_parameter(w, side)
-    vortices = vortex_count(graph, w)
-    if vortices is not None:
-        found["vortices"] = float(vortices)
-    return found
-
-
-class Kuramoto(Phases):
+class Kuramoto(PhaseStates, Energy):
     r"""Energy of coupled phases, with couplings of both signs and offsets.
 
     .. math:: E(w) = -\sum_{ij} a_{ij} \cos(w_i - w_j - \delta_{ij})

@@ -1,18 +1,57 @@
-"""Observables of phase states: order parameters and vortices."""
+"""Phase states: where they start, their symmetries, order parameters and vortices."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from evenflow.energy.base import FloatArray
+from evenflow.energy.base import BaseEnergy, FloatArray
 
 if TYPE_CHECKING:
     from evenflow.graph import Graph
 
-__all__ = ["bipartition", "order_parameter", "staggered_order_parameter", "vortex_count"]
+__all__ = ["PhaseStates", "bipartition", "order_parameter", "staggered_order_parameter", "vortex_count"]
+
+
+class PhaseStates(BaseEnergy):
+    """An energy of phases in radians on a graph, with the observables that go with them."""
+
+    unit = "rad"
+    graph: Graph
+
+    def initial(self, rng: np.random.Generator) -> FloatArray:
+        """Phases uniform in [0, 2 pi)."""
+        return self.impose(rng.uniform(0.0, 2 * np.pi, self.shape))
+
+    def report(self, w: FloatArray) -> dict[str, float]:
+        """Order parameters and, on lattices and triangle meshes, the number of vortices."""
+        return phase_report(self.graph, self.impose(w))
+
+    def symmetries(self) -> Mapping[str, Any]:
+        """Common rotation of all phases, and full turns of single ones."""
+
+        def turn(w: FloatArray, rng: np.random.Generator) -> FloatArray:
+            return w + 2 * np.pi * rng.integers(-2, 3, self.shape) * self.free_mask()
+
+        def rotate(w: FloatArray, rng: np.random.Generator) -> FloatArray:
+            return w + rng.uniform(0, 2 * np.pi)
+
+        return {"full_turns": turn} | ({} if self.fixed is not None else {"rotation": rotate})
+
+
+def phase_report(graph: Graph, w: FloatArray) -> dict[str, float]:
+    """Order parameter, staggered order parameter of bipartite graphs, vortex count where faces are known."""
+    found = {"order_parameter": order_parameter(w)}
+    side = bipartition(graph)
+    if side is not None:
+        found["staggered_order_parameter"] = staggered_order_parameter(w, side)
+    vortices = vortex_count(graph, w)
+    if vortices is not None:
+        found["vortices"] = float(vortices)
+    return found
 
 
 def order_parameter(w: FloatArray) -> float:
