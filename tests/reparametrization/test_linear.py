@@ -118,6 +118,18 @@ def test_cholesky_whitening_is_the_inverse_of_the_shifted_curvature():
     assert kappa @ kappa.T @ shifted == pytest.approx(np.eye(25), abs=1e-10)
 
 
+@pytest.mark.parametrize("m", [8, 16, 32])
+def test_whitened_descent_takes_as_many_steps_on_any_size(m, rng):
+    energy = QuarticDiffusion(square_lattice(m), strength=0.0)
+    made = ready(Whitening(strength=100.0), energy)
+    problem, minimizer = Problem(energy, made, Counts()), GradientDescent(lr=0.9)
+    state = minimizer.init(problem, made.encode(rng.normal(size=energy.size), rng))
+    start = state.gradient_norm
+    for _ in range(60):
+        minimizer.step(problem, state)
+    assert state.gradient_norm < 1e-6 * start
+
+
 def test_large_steps_is_the_resolvent():
     energy = QuarticDiffusion(square_lattice(5))
     kappa = dense(Whitening("large-steps", strength=20.0), energy)

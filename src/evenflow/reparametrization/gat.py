@@ -11,7 +11,7 @@ from numba import njit
 
 from evenflow.energy.base import BaseEnergy, FloatArray
 from evenflow.errors import InputError
-from evenflow.reparametrization.network import Network, Parameters, Shapes
+from evenflow.reparametrization.network import Network, Parameters, Shapes, times_transposed
 from evenflow.reparametrization.propagation import require_graph
 
 __all__ = ["GAT"]
@@ -87,7 +87,7 @@ class GAT(Network):
         out["source"][:, 0] = x.T @ g_source
         g_x += np.outer(g_target, own["target"]) + np.outer(g_source, own["source"])
         np.matmul(features.T, g_x, out=out["weight"])
-        return g_x @ own["weight"].T
+        return times_transposed(g_x, own["weight"])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

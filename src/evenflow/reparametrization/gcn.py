@@ -10,7 +10,7 @@ from numba import njit
 
 from evenflow.energy.base import BaseEnergy, FloatArray
 from evenflow.errors import InputError
-from evenflow.reparametrization.network import Network, Parameters, Shapes
+from evenflow.reparametrization.network import Network, Parameters, Shapes, times_transposed
 from evenflow.reparametrization.propagation import RULES, Propagation, Rule
 
 __all__ = ["GCN"]
@@ -78,7 +78,7 @@ class GCN(Network):
             np.matmul(np.ones(len(gradient)), gradient, out=out["bias"])  # several times faster than np.sum
         mixed = self._propagate(gradient)  # P is symmetric
         np.matmul(features.T, mixed, out=out["weight"])
-        return mixed @ own["weight"].T
+        return times_transposed(mixed, own["weight"])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from evenflow.energy.base import BaseEnergy, FloatArray
-from evenflow.reparametrization.network import Network, Parameters, Shapes
+from evenflow.reparametrization.network import Network, Parameters, Shapes, times_transposed
 from evenflow.reparametrization.propagation import require_graph
 
 __all__ = ["GraphNetwork"]
@@ -71,11 +71,11 @@ class GraphNetwork(Network):
         message, mean, update = tape
         h_in = features.shape[1]
         np.matmul(update.T, gradient, out=out["update2"])
-        g_update = (gradient @ own["update2"].T) * (update > 0.0)
+        g_update = times_transposed(gradient, own["update2"]) * (update > 0.0)
         np.matmul(features.T, g_update, out=out["update1"][:h_in])
         np.matmul(mean.T, g_update, out=out["update1"][h_in:])
-        g_sent = self._mean_transposed @ (g_update @ own["update1"][h_in:].T)
+        g_sent = self._mean_transposed @ times_transposed(g_update, own["update1"][h_in:])
         np.matmul(message.T, g_sent, out=out["message2"])
-        g_message = (g_sent @ own["message2"].T) * (message > 0.0)
+        g_message = times_transposed(g_sent, own["message2"]) * (message > 0.0)
         np.matmul(features.T, g_message, out=out["message1"])
-        return g_update @ own["update1"][:h_in].T + g_message @ own["message1"].T
+        return times_transposed(g_update, own["update1"][:h_in]) + times_transposed(g_message, own["message1"])

@@ -15,7 +15,7 @@ from evenflow.errors import InputError
 from evenflow.history import Counts
 from evenflow.reparametrization.base import Reparametrization
 
-__all__ = ["Network", "Parameters"]
+__all__ = ["Network", "Parameters", "Shapes", "times_transposed"]
 
 Parameters = dict[str, FloatArray]
 Shapes = dict[str, tuple[int, ...]]
@@ -249,6 +249,14 @@ class Network(Reparametrization):
         else:
             bound = nodes ** (1.0 / self._width) * math.sqrt(6.0 / (nodes + width))
             latent[:] = rng.uniform(-bound, bound, size=latent.shape)
+
+
+def times_transposed(gradient: FloatArray, weight: FloatArray) -> FloatArray:
+    """Multiply by weight.T, on a contiguous transpose: for narrow layers BLAS then runs on one thread.
+
+    Its threads gain nothing at such widths, and cost milliseconds where they must wait for a busy core.
+    """
+    return gradient @ np.ascontiguousarray(weight.T)
 
 
 def _spread(gradient: FloatArray, readout: FloatArray) -> FloatArray:
