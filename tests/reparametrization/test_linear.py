@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from conformance.analytic import QuarticDiffusion, path_graph, scattered_graph, square_lattice
 from conformance.reparametrization import CountedConformance, LinearConformance, ready
-from evenflow.errors import InputError
+from evenflow.errors import InputError, SolveError
 from evenflow.graph import Graph
 from evenflow.history import Counts
 from evenflow.minimizer.first_order import GradientDescent
@@ -156,6 +156,15 @@ def test_an_indefinite_curvature_is_refused(monkeypatch):
     monkeypatch.setattr(energy, "curvature", lambda: sp.csr_array(np.diag([1.0, -0.1, 1.0])))
     with pytest.raises(InputError, match="lower strength"):
         ready(Whitening(strength=10.0), energy)
+
+
+def test_a_singular_printed_series_is_told(monkeypatch, rng):
+    energy = QuarticDiffusion(path_graph(4))
+    doubled = 2.0 * sp.eye_array(4, format="csr")
+    monkeypatch.setattr("evenflow.reparametrization.series.propagation_matrix", lambda energy, rule: doubled)
+    made = ready(Series(order=1, coefficients="printed-001"), energy)  # 1 - 2 / 2
+    with pytest.raises(SolveError, match="singular"):
+        made.encode(np.ones(4), rng)
 
 
 def test_whitening_counts_its_factorisation():

@@ -240,6 +240,13 @@ def test_an_energy_without_graph_is_refused_but_by_nograph(member):
     assert ready(GCN(propagation="none"), energy).size > 0
 
 
+def test_more_states_than_nodes_are_refused():
+    energy = QuarticDiffusion(square_lattice(3))
+    energy.shape = (10,)
+    with pytest.raises(InputError, match="one state for each of the 9 nodes"):
+        ready(GAT(), energy)
+
+
 def test_states_that_are_not_finite_are_not_encoded(rng):
     network = ready(GCN(), QuarticDiffusion(square_lattice(3)))
     with pytest.raises(InputError, match="non-finite"):

@@ -67,8 +67,6 @@ class Propagation:
     """
 
     def __init__(self, energy: BaseEnergy, rule: Rule) -> None:
-        if rule not in RULES:
-            raise InputError(f"propagation={rule!r}: expected one of {', '.join(map(repr, RULES))}")
         self._factors: list[sp.csr_array] = []
         if rule != "none":
             matrix = propagation_matrix(energy, "kipf" if rule == "kipf" else "sym")

@@ -34,7 +34,9 @@ class Whitening(Reparametrization):
     - "large-steps": kappa = (I + strength C)^-1, the change of variables of [1]_ (there with C = L).
 
     Gradient descent on theta is descent on w preconditioned by kappa kappa^T; other minimizers gain in the
-    same way. The factor is built once, in :meth:`setup`.
+    same way. The factor is built once, in :meth:`setup`: it helps as far as C resembles the Hessian, and stiff
+    terms on single nodes that C leaves out stay stiff. L-BFGS makes the most of it; Adam rescales theta entry by
+    entry, and needs a learning rate in units of sqrt(C) w.
 
     Parameters
     ----------
