@@ -13,7 +13,7 @@ from evenflow.energy.base import FloatArray
 from evenflow.errors import InputError
 from evenflow.minimizer.base import Minimizer, State
 from evenflow.minimizer.line_search import LineSearch
-from evenflow.minimizer.linear_algebra import lbfgs_direction, store_pair
+from evenflow.minimizer.linear_algebra import dot, lbfgs_direction, store_pair
 from evenflow.minimizer.metric import Metric, Source
 from evenflow.minimizer.problem import Problem
 from evenflow.preconditioner.base import Preconditioner
@@ -156,9 +156,7 @@ class LBFGS(Minimizer):
             self._pairs.count = 0
             state.note = "pairs dropped after a failed line search"
         elif not self._metric.is_diagonal:
-            self._metric.fall_back()
-            self._metric.apply(problem, state.gradient, self._pg)
-            state.note = self._metric.note
+            self._give_up_metric(problem, state)
         else:
             return False
         self._gamma = self._search.first_scale(problem, state, self._pg)
@@ -189,8 +187,16 @@ class LBFGS(Minimizer):
             self.setup_seconds = self._metric.seconds
             self._metric.apply(problem, state.gradient, self._pg)
             state.note = self._metric.note
+            if not dot(state.gradient, self._pg) > 0:
+                self._give_up_metric(problem, state)
         self._pairs.count, self._age = 0, 0
         self._gamma = self._search.first_scale(problem, state, self._pg)
+
+    def _give_up_metric(self, problem: Problem, state: State) -> None:
+        """Go on with the diagonal."""
+        self._metric.fall_back()
+        self._metric.apply(problem, state.gradient, self._pg)
+        state.note = self._metric.note
 
     def _check_drift(self, problem: Problem, state: State) -> None:
         """Rebuild if the Hessian is no longer the one that the preconditioner was built for."""

@@ -112,6 +112,7 @@ class LineSearch:
         The trial buffers hold the point that was left; :meth:`accept` was called for the one taken.
         """
         f0, c1, c2 = state.energy, self.decrease, self.curvature
+        credible = _EPS * (100 + math.sqrt(direction.size)) * self.scale  # as round-off
         self._tolerance = max(self.noise, 8 * _EPS * abs(f0))
         before = low = _End(0.0, f0, slope)
         high, odd, width = None, 0, math.inf
@@ -123,7 +124,7 @@ class LineSearch:
                 return step
             by_slope = c2 * slope <= trial.slope <= -0.8 * slope
             rise = trial.energy - f0
-            if by_slope and not enough and rise <= 1e-10 * self.scale:
+            if by_slope and not enough and rise <= credible:
                 odd += 1
                 if rise <= self._tolerance or odd > _PATIENCE:
                     self.noise = max(self.noise, 2 * rise)

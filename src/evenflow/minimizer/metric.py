@@ -27,8 +27,8 @@ Source = Literal["hessian", "curvature"]
 class Metric:
     """P^-1 in use: identity, diagonal (kept as an array so that kernels can fuse it) or a preconditioner.
 
-    A preconditioner that breaks down is replaced by the diagonal of its matrix until the next refresh, and
-    :attr:`note` says so.
+    A preconditioner that breaks down is replaced by the diagonal of its matrix, and :attr:`note` says so; it is
+    given another chance after a number of refreshes that doubles with every failure.
 
     Parameters
     ----------
@@ -58,6 +58,8 @@ class Metric:
     built_at: FloatArray | None = None
     seconds: float = 0.0
     note: str = ""
+    failures: int = 0
+    _pause: int = 0  # refreshes to come that leave the preconditioner alone
     _diagonal: FloatArray = field(default_factory=lambda: np.empty(0), repr=False)
     _scratch: FloatArray = field(default_factory=lambda: np.empty(0), repr=False)
 
@@ -110,6 +112,9 @@ class Metric:
         self.note = ""
         if self.waiting or self.preconditioner.name == "jacobi":
             self._use_diagonal()
+        elif self._pause > 0:
+            self._pause -= 1
+            self._use_diagonal()
         else:
             if self.built_at is None:
                 self.built_at = theta.copy()
@@ -134,8 +139,7 @@ class Metric:
             self.preconditioner.refresh(matrix)
             self.inverse = None
         except Breakdown as fault:
-            self._use_diagonal()
-            self.note = f"{self.preconditioner.name} broke down ({fault}); its diagonal stands in"
+            self._fail(f"broke down ({fault})")
 
     def _use_diagonal(self) -> None:
         """Let the diagonal of the matrix stand in."""
@@ -144,10 +148,16 @@ class Metric:
         invert_entries(self._diagonal, self.inverse)
 
     def fall_back(self) -> None:
-        """Give up the preconditioner until the next refresh, and let the diagonal of its matrix stand in."""
+        """Give up the preconditioner for now, and let the diagonal of its matrix stand in."""
+        self._fail("is not positive definite")
+
+    def _fail(self, why: str) -> None:
+        """Use the diagonal, and for more refreshes to come the more often this has happened."""
         assert self.preconditioner is not None
         self._use_diagonal()
-        self.note = f"{self.preconditioner.name} gave no descent; its diagonal stands in"
+        self.failures += 1
+        self._pause = 2**self.failures
+        self.note = f"{self.preconditioner.name} {why}; its diagonal stands in"
 
     def drift(self, matrix: sp.csr_array) -> float:
         """Relative change of the matrix's diagonal (1-norm) since the last refresh."""
@@ -167,7 +177,7 @@ class Metric:
 
     def export(self) -> dict[str, Any]:
         """What :meth:`restore` needs."""
-        saved: dict[str, Any] = {"waiting": self.waiting}
+        saved: dict[str, Any] = {"waiting": self.waiting, "failures": self.failures, "pause": self._pause}
         for name in ("refreshed_at", "built_at", "inverse"):
             array = getattr(self, name)
             if array is not None and not self.is_identity:
@@ -180,10 +190,11 @@ class Metric:
         if "built_at" in saved:
             self.waiting = False
             self.refresh(problem, np.array(saved["built_at"]))
-        self.waiting = bool(saved["waiting"])
+        self.waiting, self._pause = bool(saved["waiting"]), 0
         if "refreshed_at" in saved and not np.array_equal(saved["refreshed_at"], saved.get("built_at", ())):
             self.refresh(problem, np.array(saved["refreshed_at"]))
         self.inverse = np.array(saved["inverse"]) if "inverse" in saved else None
+        self.failures, self._pause = int(saved["failures"]), int(saved["pause"])
         if self.is_identity:
             self.refresh(problem, np.empty(0))
         for name, count in counts.items():  # rebuilding is no new work of the solve

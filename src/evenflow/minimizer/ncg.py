@@ -105,7 +105,8 @@ class NonlinearCG(Minimizer):
             if not self._search_along(problem, state):
                 state.status = Status.LINE_SEARCH_FAILED
                 return
-        self._turn(problem, state)
+        if state.gradient_norm > 0.0:
+            self._turn(problem, state)
 
     def _restart(self, problem: Problem, state: State) -> None:
         """Point along the preconditioned gradient, the first trial at the least energy on that line."""

@@ -23,6 +23,7 @@ from evenflow.status import Status
 __all__ = ["NewtonCG"]
 
 _SLOPE = 0.2  # of the line search: what a full Newton step along a quartic leaves (8 / 27) asks for a longer one
+_FORGET = 4.0  # growth a step of the smallest Ritz value believed in
 _GROWTH = 3.0  # of the radius after a good step that it cut
 
 
@@ -44,9 +45,10 @@ class NewtonCG(Minimizer):
     BREAKDOWN.
 
     ``state.decrement`` estimates the energy left to gain at the new point by g . P^-1 g / (2 m), with m the
-    smallest Ritz value of P^-1 H that the inner solves have met since the last refresh: an upper bound where
-    they have found the smallest eigenvalue and the energy is close to quadratic. It is nan while the solves
-    end at the boundary or at negative curvature.
+    smallest Ritz value of P^-1 H that the recent inner solves have met: an upper bound where they have found
+    the smallest eigenvalue and the energy is close to quadratic, and too large by up to the condition number
+    of P^-1 H where the gradient has little of the slowest mode. It is nan while the solves end at the boundary
+    or at negative curvature.
 
     Parameters
     ----------
@@ -167,8 +169,8 @@ class NewtonCG(Minimizer):
         if self._stale:
             metric.refresh(problem, state.theta, hessian)
             self.setup_seconds = metric.seconds
-            state.note = metric.note
-            self._stale, self._smallest, self._rate = False, math.inf, 0.0
+            state.note = metric.note or state.note
+            self._stale, self._rate = False, 0.0
         self._model, self._square = model, 0.0
         return model
 
@@ -185,11 +187,12 @@ class NewtonCG(Minimizer):
             self._square = 0.0
             if self._metric.is_diagonal or attempt == 2:
                 break
-            if attempt == 0:
+            if attempt == 0 and not np.array_equal(self._metric.refreshed_at, state.theta):
                 self._metric.refresh(problem, state.theta, model.hessian)
+                state.note = self._metric.note or "preconditioner refreshed after a breakdown"
             else:
                 self._metric.fall_back()
-            state.note = self._metric.note or "preconditioner refreshed after a breakdown"
+                state.note = self._metric.note
         return False
 
     def _run(self, problem: Problem, model: Model, b: FloatArray, z: FloatArray, tolerance: float) -> None:
@@ -218,7 +221,7 @@ class NewtonCG(Minimizer):
         solver, metric = self._solver, self._metric
         if metric.waiting:
             if solver.iterations >= self.patience:
-                metric.waiting, self._stale = False, True
+                metric.waiting, self._stale, self._smallest = False, True, math.inf
         elif not metric.is_diagonal and problem.has_hessian and not math.isnan(solver.smallest):
             rate = solver.iterations / max(-math.log10(max(solver.reduction, 1e-300)), 0.1)
             if self._rate == 0.0:
@@ -240,7 +243,8 @@ class NewtonCG(Minimizer):
         if math.isnan(self._solver.smallest):
             self._verified, state.decrement = False, math.nan
             return
-        self._smallest = min(self._smallest, self._solver.smallest)
+        # a short solve has not seen the slowest mode: forget only slowly what longer ones have found
+        self._smallest = min(_FORGET * self._smallest, self._solver.smallest)
         state.decrement = 0.5 * after / self._smallest
 
     def _after_failure(self, state: State) -> None:

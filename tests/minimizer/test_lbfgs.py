@@ -1,0 +1,158 @@
+"""L-BFGS: conformance, the recursion against its definition, preconditioning, the line search at its limits."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from conformance.minimizer import DenseEnergy, MinimizerConformance, Run, quadratic, ring, rosenbrock, walled
+from conformance.preconditioning import Broken, Exact, Indefinite
+from evenflow.errors import InputError
+from evenflow.minimizer.lbfgs import LBFGS
+from evenflow.minimizer.linear_algebra import lbfgs_direction
+from evenflow.status import Status
+
+
+class TestLBFGS(MinimizerConformance):
+    def make(self):
+        return LBFGS()
+
+
+class TestShortMemory(MinimizerConformance):
+    max_steps = 600
+
+    def make(self):
+        return LBFGS(memory=2)
+
+
+class TestPreconditioned(MinimizerConformance):
+    def make(self):
+        return LBFGS(preconditioner=Exact())
+
+
+class TestPreconditionedByTheHessian(MinimizerConformance):
+    def make(self):
+        return LBFGS(preconditioner=Exact(), source="hessian", check_every=4)
+
+
+def two_loops(S, Y, P, gamma, g):
+    """The recursion as the textbook has it; rows from oldest to newest, P the inverse metric."""
+    q, alphas = g.copy(), []
+    for s, y in zip(S[::-1], Y[::-1], strict=True):
+        alphas.append((s @ q) / (s @ y))
+        q -= alphas[-1] * y
+    r = gamma * (P @ q)
+    for s, y, a in zip(S, Y, alphas[::-1], strict=True):
+        r += (a - (y @ r) / (s @ y)) * s
+    return -r
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10**6), n=st.integers(3, 1200), m=st.integers(1, 6), pairs=st.integers(0, 9))
+def test_recursion_on_inner_products_is_the_two_loop_recursion(seed, n, m, pairs):
+    rng = np.random.default_rng(seed)
+    H, P = 1.0 + rng.random(n), 0.5 + rng.random(n)  # diagonal Hessian and inverse metric
+    S, Y, Z = np.zeros((m, n)), np.zeros((m, n)), np.zeros((m, n))
+    sy, zy = np.zeros((m, m)), np.zeros((m, m))
+    g, out = rng.normal(size=n), np.empty(n)
+    slope = lbfgs_direction(S, Y, Z, g, P * g, sy, zy, -1, 0, 0.7, out)
+    np.testing.assert_allclose(out, -0.7 * P * g, rtol=1e-14)
+    for k in range(pairs):
+        slot, g = k % m, rng.normal(size=n)
+        S[slot] = rng.normal(size=n)
+        Y[slot], Z[slot] = H * S[slot], P * H * S[slot]
+        slope = lbfgs_direction(S, Y, Z, g, P * g, sy, zy, slot, min(k + 1, m), 0.7, out)
+        order = [j % m for j in range(max(0, k - m + 1), k + 1)]
+        expected = two_loops(S[order], Y[order], np.diag(P), 0.7, g)
+        np.testing.assert_allclose(out, expected, atol=1e-9 * np.abs(expected).max())
+        assert slope == pytest.approx(g @ out, rel=1e-9)
+        assert slope < 0
+
+
+def test_exact_preconditioner_solves_a_quadratic_in_two_steps():
+    run = Run.begin(LBFGS(preconditioner=Exact(), source="hessian"), quadratic()).steps(2)
+    assert run.state.gradient_norm < 1e-10
+    assert run.problem.counts.factorisation == 1
+
+
+def test_first_trial_step_is_taken_where_it_serves():
+    run = Run.begin(LBFGS(), quadratic()).steps(30)
+    assert run.problem.counts.gradient <= 30 + 2 + 4  # the start, the scale, and few second trials
+
+
+def test_reaches_round_off_without_failing():
+    for energy in (quadratic(), rosenbrock(), ring()):
+        run = Run.begin(LBFGS(), energy)
+        run.steps(500, down_to=1e-12 * run.state.gradient_norm)
+        assert run.state.status is None
+        assert run.state.gradient_norm <= 1e-12 * np.linalg.norm(energy._gradient(energy.start))
+
+
+def test_shifted_energy_reaches_the_same_gradient():
+    """A constant of 1e8 leaves eight digits of the energy; the slopes must do the rest."""
+    plain = rosenbrock()
+    shifted = DenseEnergy(lambda w: 1e8 + plain._value(w), plain._gradient, plain._hessian, plain.start, plain.minimum)
+    run = Run.begin(LBFGS(), shifted)
+    run.steps(300, down_to=1e-9 * run.state.gradient_norm)
+    assert run.state.status is None
+    assert np.linalg.norm(plain._gradient(run.state.theta)) <= 1e-9 * np.linalg.norm(plain._gradient(plain.start))
+
+
+def test_wrong_gradient_is_told():
+    energy = quadratic()
+    right = energy._gradient
+    energy._gradient = lambda w: -right(w)
+    run = Run.begin(LBFGS(), energy).steps(5)
+    assert run.state.status is Status.LINE_SEARCH_FAILED
+
+
+def test_curvature_that_is_not_positive_is_not_stored():
+    """On a slope that bends downwards every pair has s.y < 0."""
+    energy = DenseEnergy(
+        lambda w: -np.sum(w**2) if np.abs(w).max() < 1e3 else np.inf, lambda w: -2 * w, None, np.full(4, 1.0), None
+    )
+    run = Run.begin(LBFGS(), energy).steps(3)
+    assert run.state.energy < -4
+    assert run.minimizer.export(run.state)["count"] == 0
+
+
+def test_stays_inside_the_wall():
+    run = Run.begin(LBFGS(), walled())
+    for _ in range(20):
+        assert np.linalg.norm(run.steps(1).state.theta) < 1
+
+
+@pytest.mark.parametrize("fault", [Broken(), Indefinite()])
+def test_faulty_preconditioner_is_not_trusted(fault):
+    energy = quadratic()
+    run = Run.begin(LBFGS(preconditioner=fault, source="hessian"), energy)
+    notes = []
+    for _ in range(150):
+        notes.append(run.steps(1, down_to=1e-8).state.note)
+    assert run.state.energy == pytest.approx(energy.minimum, rel=1e-12)
+    assert any("diagonal stands in" in note for note in notes)
+
+
+def test_hessian_source_rebuilds_after_drift():
+    run = Run.begin(LBFGS(preconditioner=Exact(), source="hessian", check_every=3, drift=0.2), rosenbrock())
+    run.steps(40, down_to=1e-8)
+    assert run.problem.counts.factorisation > 1
+    assert run.minimizer.setup_seconds > 0
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("memory", 0), ("source", "laplacian"), ("drift", 0.0), ("check_every", 0)]
+)
+def test_options_out_of_range_are_refused(option, value):
+    with pytest.raises(InputError, match=f"{option}="):
+        LBFGS(**{option: value})
+
+
+def test_preconditioner_is_refused_with_a_change_of_variables():
+    energy = quadratic()
+    run = Run.begin(LBFGS(), energy)
+    run.problem.is_identity = False
+    with pytest.raises(InputError, match="works on the node states only"):
+        LBFGS(preconditioner=Exact()).init(run.problem, energy.start.copy())

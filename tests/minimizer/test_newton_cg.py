@@ -1,0 +1,336 @@
+"""Newton-CG: conformance, order of convergence, saddle points, faults, and the inner solver against numpy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from conformance.minimizer import DenseEnergy, MinimizerConformance, Run, baths, quadratic, ring, rosenbrock, wells
+from conformance.preconditioning import Broken, Exact, Indefinite, Stale
+from evenflow.errors import InputError
+from evenflow.minimizer.linear_algebra import is_diagonally_dominant
+from evenflow.minimizer.newton_cg import NewtonCG
+from evenflow.minimizer.steihaug import End, Model, Steihaug, smallest_ritz
+from evenflow.status import Status
+
+
+class TestNewtonCG(MinimizerConformance):
+    max_steps = 80
+
+    def make(self):
+        return NewtonCG()
+
+
+class TestPreconditionedAtOnce(MinimizerConformance):
+    max_steps = 80
+
+    def make(self):
+        return NewtonCG(preconditioner=Exact(), patience=0)
+
+
+class TestPreconditionedWhenItPays(MinimizerConformance):
+    max_steps = 80
+
+    def make(self):
+        return NewtonCG(preconditioner=Exact(), patience=4)
+
+
+class MatrixFree(DenseEnergy):
+    sparse_hessian = False
+
+    @classmethod
+    def of(cls, energy: DenseEnergy) -> MatrixFree:
+        made = cls(energy._value, energy._gradient, energy._hessian, energy.start, energy.minimum)
+        made.sparse_hessian = False
+        return made
+
+
+class TestMatrixFree(MinimizerConformance):
+    max_steps = 80
+
+    def make(self):
+        return NewtonCG()
+
+    @staticmethod
+    def adapt(energy):
+        return MatrixFree.of(energy)
+
+
+@pytest.mark.parametrize("make", [rosenbrock, ring])
+def test_converges_quadratically(make):
+    """With the exponent 2 the gradients obey |g+| <= C |g|^2 at the end."""
+    run = Run.begin(NewtonCG(preconditioner=Exact(), patience=0, exponent=2.0, drift=1e-12), make())
+    norms = [run.state.gradient_norm]
+    while norms[-1] > 1e-9 * norms[0]:
+        norms.append(run.steps(1).state.gradient_norm)
+    ratios = [after / before**2 for before, after in zip(norms[-4:-1], norms[-3:], strict=True)]
+    assert max(ratios) < 20
+    assert norms[-1] / norms[-2] < 1e-3
+
+
+def test_matrix_free_is_the_same_method():
+    assembled, free = Run.begin(NewtonCG(), rosenbrock()), Run.begin(NewtonCG(), MatrixFree.of(rosenbrock()))
+    for _ in range(10):
+        assembled.steps(1)
+        free.steps(1)
+        assert free.state.energy == pytest.approx(assembled.state.energy, rel=1e-6)
+        assert free.state.inner == assembled.state.inner
+    assert free.problem.counts.hessian == 0
+    assert free.problem.counts.hvp == assembled.problem.counts.hvp
+
+
+@pytest.mark.parametrize("sparse", [True, False])
+def test_leaves_a_saddle_point_where_the_gradient_is_zero(sparse):
+    energy = wells(start=0.0) if sparse else MatrixFree.of(wells(start=0.0))
+    run = Run.begin(NewtonCG(), energy)
+    assert run.state.gradient_norm == 0.0
+    run.steps(1)
+    assert "saddle" in run.state.note
+    assert run.state.energy < energy._value(energy.start)
+    run.steps(40, down_to=1e-10)
+    assert run.state.energy < 0.95 * energy._value(energy.start)
+    assert np.linalg.eigvalsh(energy._hessian(run.state.theta)).min() > -1e-8
+
+
+def test_does_not_mistake_a_saddle_point_it_converges_to():
+    """Started on the stable manifold of a saddle point, it ends in a minimum all the same."""
+    energy = DenseEnergy(
+        lambda w: 0.25 * (w[0] ** 2 - 1) ** 2 + 0.5 * w[1] ** 2 + 0.1 * w[1] ** 4,
+        lambda w: np.array([w[0] ** 3 - w[0], w[1] + 0.4 * w[1] ** 3]),
+        lambda w: np.diag([3 * w[0] ** 2 - 1, 1 + 1.2 * w[1] ** 2]),
+        np.array([0.0, 1.5]),
+        0.0,
+    )
+    run = Run.begin(NewtonCG(), energy).steps(30, down_to=1e-10)
+    assert run.state.energy < 1e-12
+    stuck = Run.begin(NewtonCG(check_saddle=False), energy).steps(30, down_to=1e-10)
+    assert stuck.state.energy == pytest.approx(0.25)
+
+
+def test_zero_gradient_at_a_minimum_is_the_end():
+    energy = quadratic()
+    energy.start = np.zeros(energy.size)
+    energy._gradient = lambda w: energy._hessian(w) @ w
+    run = Run.begin(NewtonCG(), energy).steps(1)
+    assert run.state.status is Status.CONVERGED
+    assert run.state.decrement == 0.0
+
+
+@pytest.mark.parametrize("make", [quadratic, rosenbrock, baths])
+@pytest.mark.parametrize("preconditioner", [None, Exact()])
+def test_decrement_is_honest(make, preconditioner):
+    """Once converging it is no less than half the true gap, and no more than the condition number allows."""
+    energy = make()
+    run = Run.begin(NewtonCG(preconditioner=preconditioner, patience=0), energy)
+    first = run.state.energy - energy.minimum
+    checked = 0
+    while run.state.status is None and run.state.gradient_norm > 1e-7:
+        run.steps(1)
+        gap = run.state.energy - energy.minimum
+        if 1e-11 * max(abs(energy.minimum), 1.0) < gap < 1e-3 * first and run.state.decrement < 1e-2:
+            assert 0.5 * gap <= run.state.decrement <= 1e4 * gap
+            checked += 1
+    assert checked > 0 or preconditioner is not None  # which solves the quadratic at once
+
+
+@pytest.mark.parametrize("fault", [Broken(), Indefinite()])
+def test_faulty_preconditioner_is_not_trusted(fault):
+    energy = quadratic()
+    run = Run.begin(NewtonCG(preconditioner=fault, patience=0), energy)
+    notes = []
+    for _ in range(20):
+        notes.append(run.steps(1, down_to=1e-8).state.note)
+    assert run.state.energy == pytest.approx(energy.minimum, rel=1e-12)
+    assert any("diagonal stands in" in note for note in notes)
+
+
+def test_stale_preconditioner_costs_iterations_only():
+    energy = baths()
+    run = Run.begin(NewtonCG(preconditioner=Stale(), patience=0), energy).steps(60, down_to=1e-8)
+    assert run.state.energy == pytest.approx(energy.minimum, rel=1e-10)
+
+
+def test_hessian_that_is_not_finite_is_a_breakdown():
+    energy = quadratic()
+    energy._hessian = lambda w: np.full((w.size, w.size), np.nan)
+    assert Run.begin(NewtonCG(), energy).steps(3).state.status is Status.BREAKDOWN
+
+
+def test_preconditioner_waits_until_it_pays():
+    easy = Run.begin(NewtonCG(preconditioner=Exact(), patience=1000), baths()).steps(15, down_to=1e-6)
+    assert easy.problem.counts.factorisation == 0
+    hard = Run.begin(NewtonCG(preconditioner=Exact(), patience=2), baths()).steps(15, down_to=1e-6)
+    assert hard.problem.counts.factorisation > 0
+
+
+def test_refreshes_when_the_hessian_drifts():
+    lazy = Run.begin(NewtonCG(preconditioner=Exact(), patience=0, drift=1e9, growth=1e9), baths())
+    eager = Run.begin(NewtonCG(preconditioner=Exact(), patience=0, drift=1e-9), baths())
+    lazy.steps(6), eager.steps(6)
+    assert lazy.problem.counts.factorisation == 1
+    assert eager.problem.counts.factorisation > 5
+
+
+def test_keeps_fixed_states_fixed():
+    energy = wells(start=0.0)
+    plain = energy._gradient
+    energy.fixed = (np.array([0, 3]), np.zeros(2))
+    free = energy.free_mask().astype(float)
+    energy._gradient = lambda w: free * plain(w)
+    hessian = energy._hessian
+    energy._hessian = lambda w: free[:, None] * hessian(w) * free + np.diag(1 - free)
+    run = Run.begin(NewtonCG(), energy).steps(1).steps(30, down_to=1e-9)
+    assert (run.state.theta[[0, 3]] == 0).all()
+    assert run.state.energy < energy._value(energy.start)
+
+
+# ---------------------------------------------------------------------- the inner solver
+
+
+def solve(H, g, inverse=None, *, radius=np.inf, tolerance=1e-12, general=False, limit=500, flexible=False):
+    inverse = np.ones(g.size) if inverse is None else inverse
+    solver = Steihaug(g.size, 500)
+    solver.solve(
+        Model(sp.csr_array(H), None),
+        g,
+        inverse * g,
+        None if general else inverse,
+        lambda r, out: np.multiply(inverse, r, out=out),
+        flexible=flexible,
+        radius=radius,
+        tolerance=tolerance,
+        limit=limit,
+    )
+    return solver
+
+
+def random_system(seed, n, *, definite):
+    rng = np.random.default_rng(seed)
+    vectors = np.linalg.qr(rng.normal(size=(n, n)))[0]
+    values = np.exp(rng.uniform(-2, 2, n))
+    if not definite:
+        values[: max(1, n // 4)] *= -1
+    return (vectors * values) @ vectors.T, rng.normal(size=n), np.exp(rng.uniform(-1, 1, n))
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10**6), n=st.integers(1, 30), general=st.booleans(), flexible=st.booleans())
+def test_inner_solve_is_exact_without_a_bound(seed, n, general, flexible):
+    H, g, inverse = random_system(seed, n, definite=True)
+    solver = solve(H, g, inverse, general=general, flexible=flexible)
+    np.testing.assert_allclose(solver.x, -np.linalg.solve(H, g), rtol=1e-6, atol=1e-8)
+    assert solver.end is End.SOLVED
+    assert solver.decrease == pytest.approx(0.5 * g @ np.linalg.solve(H, g), rel=1e-8)
+    assert solver.norm == pytest.approx(np.sqrt(np.sum(solver.x**2 / inverse)), rel=1e-6)
+    lowest = np.linalg.eigvalsh(np.sqrt(inverse)[:, None] * H * np.sqrt(inverse)).min()
+    assert solver.smallest >= 0.9 * lowest
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10**6), n=st.integers(2, 30), definite=st.booleans(), radius=st.floats(1e-3, 10.0))
+def test_inner_solve_keeps_inside_the_radius_and_lowers_the_model(seed, n, definite, radius):
+    H, g, inverse = random_system(seed, n, definite=definite)
+    solver = solve(H, g, inverse, radius=radius)
+    x = solver.x
+    norm = np.sqrt(np.sum(x**2 / inverse))
+    assert norm <= radius * (1 + 1e-9)
+    assert solver.norm == pytest.approx(norm, rel=1e-6)
+    assert solver.decrease == pytest.approx(-(g @ x + 0.5 * x @ H @ x), rel=1e-6, abs=1e-12)
+    z = inverse * g
+    cauchy_step = min(g @ z / (z @ H @ z) if z @ H @ z > 0 else np.inf, radius / np.sqrt(g @ z))
+    cauchy = cauchy_step * (g @ z) - 0.5 * cauchy_step**2 * (z @ H @ z)
+    assert solver.decrease >= cauchy * (1 - 1e-9)
+    if solver.end in (End.BOUNDARY, End.NEGATIVE):
+        assert norm == pytest.approx(radius, rel=1e-9)
+
+
+def test_negative_curvature_is_found_and_told():
+    H = np.diag([1.0, 2.0, -0.5])
+    solver = solve(H, np.ones(3), radius=1e6)
+    assert solver.end is End.NEGATIVE
+    assert solver.curvature < 0
+    assert solver.direction @ H @ solver.direction == pytest.approx(solver.curvature)
+
+
+def test_flexible_solve_bears_a_changing_preconditioner():
+    H, g, inverse = random_system(1, 25, definite=True)
+    turn = [0]
+
+    def apply(r, out):
+        turn[0] += 1
+        return np.multiply(inverse * (1 + 0.3 * np.cos(turn[0] * np.arange(r.size))), r, out=out)
+
+    solver = Steihaug(g.size, 500)
+    solver.solve(
+        Model(sp.csr_array(H), None),
+        g,
+        inverse * g,
+        None,
+        apply,
+        flexible=True,
+        radius=np.inf,
+        tolerance=1e-8,
+        limit=500,
+    )
+    assert np.linalg.norm(H @ solver.x + g) < 1e-6 * np.linalg.norm(g)
+
+
+def test_solve_stops_at_its_limit():
+    H, g, _ = random_system(5, 30, definite=True)
+    for general in (False, True):
+        solver = solve(H, g, general=general, limit=3)
+        assert (solver.iterations, solver.end) == (3, End.EXHAUSTED)
+        assert solver.decrease > 0
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10**6), k=st.integers(1, 12))
+def test_smallest_ritz_value_is_that_of_the_lanczos_matrix(seed, k):
+    rng = np.random.default_rng(seed)
+    alphas, betas = np.exp(rng.normal(size=k)), np.exp(rng.normal(size=k))
+    T = np.diag(1 / alphas)
+    for j in range(1, k):
+        T[j, j] += betas[j - 1] / alphas[j - 1]
+        T[j, j - 1] = T[j - 1, j] = np.sqrt(betas[j - 1]) / alphas[j - 1]
+    expected = np.linalg.eigvalsh(T).min()
+    assert smallest_ritz(alphas, betas, k) == pytest.approx(expected, rel=0.06)
+
+
+def test_diagonal_dominance():
+    L = np.array([[1.0, -1, 0], [-1, 2, -1], [0, -1, 1]])
+    for matrix, expected in ((L, True), (L + np.eye(3), True), (L - 0.1 * np.eye(3), False), (-L, False)):
+        csr = sp.csr_array(matrix)
+        assert is_diagonally_dominant(csr.indptr, csr.indices, csr.data) is expected
+
+
+@dataclass
+class DriftingFlexible(Exact):
+    """Changes a little with every application, and says so."""
+
+    name: ClassVar[str] = "drifting"
+    flexible: ClassVar[bool] = True
+
+    def apply(self, r, out=None):
+        self.turn = getattr(self, "turn", 0) + 1
+        return np.multiply(super().apply(r), 1 + 0.1 * np.cos(self.turn * np.arange(r.size)), out=out)
+
+
+def test_flexible_preconditioner_end_to_end():
+    energy = rosenbrock()
+    run = Run.begin(NewtonCG(preconditioner=DriftingFlexible(), patience=0), energy).steps(60, down_to=1e-8)
+    assert run.state.energy < 1e-14
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("patience", -1), ("drift", 0.0), ("growth", 1.0), ("forcing", 1.0), ("exponent", 1.0), ("max_inner", 0)],
+)
+def test_options_out_of_range_are_refused(option, value):
+    with pytest.raises(InputError, match=f"{option}="):
+        NewtonCG(**{option: value})
