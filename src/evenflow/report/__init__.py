@@ -1,1 +1,1 @@
-"""report."""
+"""Pictures and tables of results and comparisons."""
