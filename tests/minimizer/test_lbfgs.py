@@ -128,9 +128,7 @@ def test_stays_inside_the_wall():
 def test_faulty_preconditioner_is_not_trusted(fault):
     energy = quadratic()
     run = Run.begin(LBFGS(preconditioner=fault, source="hessian"), energy)
-    notes = []
-    for _ in range(150):
-        notes.append(run.steps(1, down_to=1e-8).state.note)
+    notes = [run.steps(1, down_to=1e-8).state.note for _ in range(150)]
     assert run.state.energy == pytest.approx(energy.minimum, rel=1e-12)
     assert any("diagonal stands in" in note for note in notes)
 

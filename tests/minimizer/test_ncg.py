@@ -43,9 +43,7 @@ def test_exact_preconditioner_solves_a_quadratic_at_once():
 def test_faulty_preconditioner_is_not_trusted(fault):
     energy = quadratic()
     run = Run.begin(NonlinearCG(preconditioner=fault, source="hessian"), energy)
-    notes = []
-    for _ in range(150):
-        notes.append(run.steps(1, down_to=1e-8).state.note)
+    notes = [run.steps(1, down_to=1e-8).state.note for _ in range(150)]
     assert run.state.energy == pytest.approx(energy.minimum, rel=1e-12)
     assert any("diagonal stands in" in note for note in notes)
 
@@ -59,7 +57,7 @@ def test_wrong_gradient_is_told():
 
 def test_zero_gradient_is_the_end():
     energy = quadratic()
-    energy._gradient = lambda w: np.zeros_like(w)
+    energy._gradient = np.zeros_like
     assert Run.begin(NonlinearCG(), energy).steps(1).state.status is Status.CONVERGED
 
 

@@ -143,9 +143,7 @@ def test_decrement_is_honest(make, preconditioner):
 def test_faulty_preconditioner_is_not_trusted(fault):
     energy = quadratic()
     run = Run.begin(NewtonCG(preconditioner=fault, patience=0), energy)
-    notes = []
-    for _ in range(20):
-        notes.append(run.steps(1, down_to=1e-8).state.note)
+    notes = [run.steps(1, down_to=1e-8).state.note for _ in range(20)]
     assert run.state.energy == pytest.approx(energy.minimum, rel=1e-12)
     assert any("diagonal stands in" in note for note in notes)
 

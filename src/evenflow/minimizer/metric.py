@@ -159,6 +159,10 @@ class Metric:
         self._pause = 2**self.failures
         self.note = f"{self.preconditioner.name} {why}; its diagonal stands in"
 
+    def is_fresh(self, theta: FloatArray) -> bool:
+        """Whether the last refresh was at ``theta``."""
+        return self.refreshed_at is not None and np.array_equal(self.refreshed_at, theta)
+
     def drift(self, matrix: sp.csr_array) -> float:
         """Relative change of the matrix's diagonal (1-norm) since the last refresh."""
         extract_diagonal(matrix.indptr, matrix.indices, matrix.data, self._scratch)

@@ -187,7 +187,7 @@ class NewtonCG(Minimizer):
             self._square = 0.0
             if self._metric.is_diagonal or attempt == 2:
                 break
-            if attempt == 0 and not np.array_equal(self._metric.refreshed_at, state.theta):
+            if attempt == 0 and not self._metric.is_fresh(state.theta):
                 self._metric.refresh(problem, state.theta, model.hessian)
                 state.note = self._metric.note or "preconditioner refreshed after a breakdown"
             else:
