@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -86,6 +86,26 @@ class BaseEnergy(ABC):
     @abstractmethod
     def hvp(self, w: FloatArray, v: FloatArray) -> FloatArray:
         """Product of the Hessian at w with v; rows and columns of fixed nodes are zero."""
+
+    def linearise(self, w: FloatArray) -> Callable[[FloatArray], FloatArray]:
+        """Return v -> H(w) v for many v at one w; w is copied. Override where work on w can be saved."""
+        state = np.array(w, dtype=np.float64)
+        return lambda v: self.hvp(state, v)
+
+    @property
+    def can_relax(self) -> bool:
+        """Whether :meth:`relax` can be had."""
+        return False
+
+    def relax(self, w: FloatArray, sweeps: int = 1) -> FloatArray:
+        """Return w after sweeps of guarded coordinate steps that never raise the energy, deterministic.
+
+        Raises
+        ------
+        InputError
+            If the energy has no such sweep; check :attr:`can_relax`.
+        """
+        raise InputError(f"{type(self).__name__} cannot relax node by node; check can_relax first")
 
     def hessian(self, w: FloatArray) -> sp.csr_array:
         """Sparse Hessian at w, CSR (size, size) on a pattern that does not depend on w.

@@ -186,7 +186,7 @@ def _writable(folder: Path) -> bool:
 def _warn_unusable(folder: Path, problem: str) -> None:
     if not _fallback:
         warnings.warn(
-            f"the kernel cache folder {folder} cannot be written ({problem}); kernels are compiled anew in this process. "
+            f"the kernel cache folder {folder} cannot be written ({problem}); this process compiles its kernels anew. "
             "Point EVENFLOW_CACHE to a writable folder",
             CacheWarning,
             stacklevel=2,

@@ -86,14 +86,18 @@ class PhaseDrift(PhaseStates):
 
     def hvp(self, w: FloatArray, v: FloatArray) -> FloatArray:
         """Product of the Hessian at w with v, by differentiating the gradient along v."""
-        v = np.array(v, dtype=np.float64)
-        if v.shape != self.shape:
-            raise InputError(f"v has shape {v.shape}, expected {self.shape}")
-        if self.fixed is not None:
-            v[self.fixed[0]] = 0.0
-        product = _Forward(self, self._exchange(self.impose(w))).tangent(v)
-        if self.fixed is not None:
-            product[self.fixed[0]] = 0.0
+        return self.linearise(w)(v)
+
+    def linearise(self, w: FloatArray) -> Callable[[FloatArray], FloatArray]:
+        """Return v -> H(w) v for many v at one w."""
+        forward = _Forward(self, self._exchange(self.impose(w)))
+        free = self.free_mask()
+
+        def product(v: FloatArray) -> FloatArray:
+            if np.shape(v) != self.shape:
+                raise InputError(f"v has shape {np.shape(v)}, expected {self.shape}")
+            return forward.tangent(v * free) * free
+
         return product
 
     def torch_value(self, w: torch.Tensor) -> torch.Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -59,22 +59,20 @@ class Engine:
         tail["node"] = np.ascontiguousarray(np.stack(node_data)) if node_data else None
         tail["params"] = constants
         self._tail = tuple(tail[name] for name in self._kernels.tail if name != "field")
-        self._chunks = split_rows(self._indptr)
+        self._chunks = split_rows(indptr)
         self._whole = len(self._chunks) == 1
         self._phases = [_FUNCTIONS] * bool(self._kernels.fields) + [_SUMS] * bool(potential.sums) + [_ROWS]
         self._bind()
 
     def _bind(self) -> None:
-        k = self._kernels
-        self._value, self._gradient, self._hvp, self._hessian = k.value, k.gradient, k.hvp, k.hessian
-        self._cold = {"_value", "_gradient", "_hvp", "_hessian"}
         self._scratch = _Scratch(self._kernels.fields, self._n, self._tail)
         self._pattern: _Pattern | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave compiled functions and scratch memory behind."""
-        drop = {"_kernels", "_value", "_gradient", "_hvp", "_hessian", "_scratch", "_pattern", "_cold"}
-        return {name: value for name, value in self.__dict__.items() if name not in drop}
+        return {
+            name: value for name, value in self.__dict__.items() if name not in {"_kernels", "_scratch", "_pattern"}
+        }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Find the compiled functions again."""
@@ -85,8 +83,8 @@ class Engine:
     def _slot_data(
         self, edge_data: Sequence[FloatArray], edge: npt.NDArray[np.int64], constants: FloatArray
     ) -> FloatArray:
-        row = np.repeat(np.arange(self._n), np.diff(self._indptr.astype(np.int64)))
-        sign = np.where(self._indices > row, 1.0, -1.0)
+        indptr, indices, _ = self._graph.rows
+        sign = np.where(indices > np.repeat(np.arange(self._n), np.diff(indptr)), 1.0, -1.0)
         slots = []
         for values, oriented in zip(edge_data, self._potential.oriented, strict=True):
             slot = values[edge]
@@ -99,41 +97,65 @@ class Engine:
     def value(self, w: FloatArray) -> float:
         """Energy of w."""
         if self._whole:
-            energy: float = self._value(w, *self._scratch.whole)
-            return self._warm("_value", energy)
+            energy: float = self._kernels.value(w, *self._scratch.whole)
+            return energy
         return self._chunked("value", (w,))
 
     def gradient(self, w: FloatArray, out: FloatArray) -> float:
         """Energy of w; its gradient goes to ``out``."""
         if self._whole:
-            energy: float = self._gradient(w, out, *self._scratch.whole)
-            return energy if not self._cold else self._warm("_gradient", energy)
+            energy: float = self._kernels.gradient(w, out, *self._scratch.whole)
+            return energy
         return self._chunked("gradient", (w, out))
 
     def hvp(self, w: FloatArray, v: FloatArray, out: FloatArray) -> None:
         """Write the product of the Hessian at w with v to ``out``."""
         if self._whole:
-            self._hvp(w, v, out, *self._scratch.whole)
-            self._warm("_hvp", 0.0)
+            self._kernels.hvp(w, v, out, *self._scratch.whole)
         else:
             self._chunked("hvp", (w, v, out))
 
-    def _warm(self, name: str, result: float) -> float:
-        """After the first call of a kernel, replace its guarded form by the bare one."""
-        if name in self._cold:
-            setattr(self, name, getattr(self._kernels, name[1:]))
-            self._cold.discard(name)
-        return result
+    def linearise(self, w: FloatArray) -> Callable[[FloatArray, FloatArray], None]:
+        """Return ``product(v, out)`` with the node functions of w computed once and kept."""
+        w = w.copy()
+        scratch = _Scratch(self._kernels.fields, self._n, self._tail)
+        tail = scratch.whole[3:]
+        phases = self._phases
+        if self._kernels.fields:
+            self._chunked("hvp", (w, w, w), [_FUNCTIONS], tail)
+            phases = phases[1:]
+        once = (0, self._n, sum(phases), *tail)
 
-    def _chunked(self, name: str, arrays: tuple[FloatArray, ...]) -> float:
+        def product(v: FloatArray, out: FloatArray) -> None:
+            if self._whole:
+                self._kernels.hvp(w, v, out, *once)
+            else:
+                self._chunked("hvp", (w, v, out), phases, tail)
+
+        return product
+
+    def relax(self, w: FloatArray, free: npt.NDArray[np.uint8], sweeps: int) -> None:
+        """Move every free node of w by one guarded Newton step along its own diagonal, in order, ``sweeps`` times."""
+        for _ in range(sweeps):
+            self._kernels.relax(w, free, *self._scratch.whole)
+
+    @property
+    def can_relax(self) -> bool:
+        """Whether the potential has no neighbourhood sums, so that nodes can move one by one."""
+        return self._kernels.has("relax")
+
+    def _chunked(
+        self,
+        name: str,
+        arrays: tuple[FloatArray, ...],
+        phases: Sequence[int] | None = None,
+        tail: tuple[Any, ...] | None = None,
+    ) -> float:
         kernel = getattr(self._kernels, name)
-        tail = self._scratch.whole[3:]
+        tail = self._scratch.whole[3:] if tail is None else tail
         total = 0.0
-        for phase in self._phases:
-            parts = run_chunks(
-                lambda start, stop, phase=phase: kernel(*arrays, start, stop, phase, *tail), self._chunks
-            )
-            total += sum(parts)
+        for phase in self._phases if phases is None else phases:
+            total += sum(run_chunks(_chunk_task(kernel, arrays, phase, tail), self._chunks))
         return total
 
     # -- the sparse Hessian ---------------------------------------------------------------------------------------
@@ -173,6 +195,12 @@ class Engine:
             self._kernels.hessian(*arrays, *self._scratch.whole)
         else:
             self._chunked("hessian", arrays)
+
+
+def _chunk_task(
+    kernel: Callable[..., float], arrays: tuple[FloatArray, ...], phase: int, tail: tuple[Any, ...]
+) -> Callable[[int, int], float]:
+    return lambda start, stop: kernel(*arrays, start, stop, phase, *tail)
 
 
 class _Scratch(threading.local):

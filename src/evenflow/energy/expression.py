@@ -9,18 +9,25 @@ from __future__ import annotations
 import inspect
 import keyword
 import math
+import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any, NoReturn
 
 from evenflow.errors import InputError
 
-__all__ = ["FUNCTIONS", "Expression", "evaluate", "names", "parameters_of", "parse", "substitute", "trace"]
+__all__ = ["FUNCTIONS", "OPERATORS", "Expression", "evaluate", "names", "parameters_of", "parse", "substitute", "trace"]
 
 FUNCTIONS = ("sqrt", "exp", "log", "sin", "cos", "tan", "sinh", "cosh", "tanh", "arctan", "abs")
 """Functions a potential may use, by the names of NumPy and torch."""
 
 _ARITY = {"add": 2, "sub": 2, "mul": 2, "div": 2, "pow": 2, "neg": 1} | dict.fromkeys(FUNCTIONS, 1)
+OPERATORS: dict[str, Callable[..., Any]] = {
+    "add": operator.add, "sub": operator.sub, "mul": operator.mul, "div": operator.truediv, "pow": operator.pow,
+    "neg": operator.neg,
+}  # fmt: skip
+"""Arithmetic operations by the names they have in a tree."""
+
 _UFUNCS = {
     "add": "add", "subtract": "sub", "multiply": "mul", "divide": "div", "true_divide": "div", "power": "pow",
     "float_power": "pow", "negative": "neg", "absolute": "abs",
@@ -55,9 +62,9 @@ class Expression:
         """Turn a number into an expression; pass an expression through."""
         if isinstance(value, Expression):
             return value
-        if isinstance(value, Integral) and not isinstance(value, bool):
+        if isinstance(value, Integral) and value is not True and value is not False:
             return Expression("num", int(value))
-        if isinstance(value, Real) and not isinstance(value, bool):
+        if isinstance(value, Real) and value is not True and value is not False:
             number = float(value)
             if not math.isfinite(number):
                 raise InputError(f"a potential holds the constant {number}; every constant must be finite")
@@ -175,8 +182,8 @@ def trace(function: Callable[..., Any], symbols: Sequence[str | Expression], arg
         raise InputError(f"{argument}: {error}") from error
     except (TypeError, AttributeError, ValueError, IndexError) as error:
         raise InputError(
-            f"{argument} could not be recorded as a formula ({type(error).__name__}: {error}); write it with + - * / ** "
-            f"and {_listed()}, or use TorchEnergy for a general function"
+            f"{argument} could not be recorded as a formula ({type(error).__name__}: {error}); write it with "
+            f"+ - * / ** and {_listed()}, or use TorchEnergy for a general function"
         ) from error
 
 
@@ -262,19 +269,8 @@ def evaluate(expression: Expression, values: Mapping[str, Any], module: Any) -> 
     if expression.op == "sym":
         return values[expression.args[0]]
     operands = [evaluate(argument, values, module) for argument in expression.args]
-    match expression.op:
-        case "add":
-            return operands[0] + operands[1]
-        case "sub":
-            return operands[0] - operands[1]
-        case "mul":
-            return operands[0] * operands[1]
-        case "div":
-            return operands[0] / operands[1]
-        case "pow":
-            return operands[0] ** operands[1]
-        case "neg":
-            return -operands[0]
+    if expression.op in OPERATORS:
+        return OPERATORS[expression.op](*operands)
     if isinstance(operands[0], int | float):
         return getattr(math, {"arctan": "atan", "abs": "fabs"}.get(expression.op, expression.op))(operands[0])
     return getattr(module, expression.op)(operands[0])

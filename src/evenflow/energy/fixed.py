@@ -1,9 +1,10 @@
-"""Reading of ``fixed=``, and of node index arrays in general."""
+"""Fixed nodes: reading of ``fixed=`` and of node index arrays, and what they do to a Hessian."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,10 @@ import numpy.typing as npt
 from evenflow.energy.base import FloatArray
 from evenflow.errors import InputError
 
-__all__ = ["node_indices", "parse_fixed"]
+if TYPE_CHECKING:
+    import scipy.sparse as sp
+
+__all__ = ["PinnedPattern", "node_indices", "parse_fixed"]
 
 IntArray = npt.NDArray[np.int64]
 
@@ -67,3 +71,33 @@ def parse_fixed(fixed: Any, shape: tuple[int, ...]) -> tuple[IntArray, FloatArra
     if not np.isfinite(values).all():
         raise InputError("fixed holds a value that is not finite")
     return nodes, values
+
+
+class PinnedPattern(threading.local):
+    """Hessians with a unit diagonal in place of the rows and columns of fixed unknowns; one matrix for each thread.
+
+    Parameters
+    ----------
+    matrix : csr_array
+        A full Hessian; its pattern never changes.
+    free : ndarray of bool
+        False at fixed unknowns.
+    """
+
+    def __init__(self, matrix: sp.csr_array, free: npt.NDArray[np.bool_]) -> None:
+        import scipy.sparse as sp
+
+        row = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+        keep = (free[row] & free[matrix.indices]) | (row == matrix.indices)
+        self._kept = np.flatnonzero(keep)
+        indptr = np.concatenate([[0], np.cumsum(np.bincount(row[keep], minlength=len(free)))])
+        self._ones = np.flatnonzero(~free[row[keep]])
+        self._matrix = sp.csr_array(
+            (np.empty(len(self._kept)), matrix.indices[keep], indptr.astype(matrix.indptr.dtype)), shape=matrix.shape
+        )
+
+    def refresh(self, matrix: sp.csr_array) -> sp.csr_array:
+        """Return the pinned form of ``matrix``, in place of the one before."""
+        np.take(matrix.data, self._kept, out=self._matrix.data)
+        self._matrix.data[self._ones] = 1.0
+        return self._matrix

@@ -45,7 +45,9 @@ class _Vector(Expression):
 
 @dataclass
 class Formulas:
-    """Formulas on the user's names: ``x`` and ``s0 ...``, ``w`` or ``w__0 ...``, edge data ``e_NAME``, node data ``n_NAME``.
+    """Formulas on the user's names.
+
+    Symbols are ``x`` and ``s0 ...``, ``w`` or ``w__0 ...``, edge data ``e_NAME`` and node data ``n_NAME``.
 
     Attributes
     ----------
@@ -84,7 +86,7 @@ class Formulas:
         """Call the user's functions on symbols and check the arrays they name."""
         _check_kind(pair, pair_of, node, neighbourhood, dim)
         edges = {
-            k: _data(f"edge_data[{k!r}]", v, (graph.n_edges,)) for k, v in (graph.edge_data | dict(edge_data)).items()
+            k: _data(f"edge_data[{k!r}]", v, (graph.n_edges,)) for k, v in {**graph.edge_data, **edge_data}.items()
         }
         nodes = {k: _data(f"node_data[{k!r}]", v, (graph.n_nodes,), dim) for k, v in node_data.items()}
         for name in [*edges, *nodes]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -126,6 +126,10 @@ class HopfKuramoto(PhaseStates):
     def hvp(self, w: FloatArray, v: FloatArray) -> FloatArray:
         """Product of the Hessian at w with v, matrix-free."""
         return self._core.hvp(w, v)
+
+    def linearise(self, w: FloatArray) -> Callable[[FloatArray], FloatArray]:
+        """Return v -> H(w) v for many v at one w."""
+        return self._core.linearise(w)
 
     def hessian(self, w: FloatArray) -> sp.csr_array:
         """Sparse Hessian at w over two hops; not for ``loss="drift"``, whose Hessian reaches four."""

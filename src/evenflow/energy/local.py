@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from evenflow.energy.base import BaseEnergy, FloatArray
 from evenflow.energy.engine import Engine
-from evenflow.energy.fixed import parse_fixed
+from evenflow.energy.fixed import PinnedPattern, parse_fixed
 from evenflow.energy.formulas import Formulas
 from evenflow.energy.graph_arrays import graph_from_arrays, graph_to_arrays
 from evenflow.errors import InputError
@@ -124,10 +124,11 @@ class Energy(BaseEnergy):
         self._bound = formulas.bind(graph)
         self._engine = Engine(self._bound.potential, graph, self._bound.edge_data, self._bound.node_data)
         self._tensors: dict[Any, Any] = {}
+        self._pinned: PinnedPattern | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave tensors behind."""
-        return self.__dict__ | {"_tensors": {}}
+        """Leave tensors and scratch matrices behind."""
+        return self.__dict__ | {"_tensors": {}, "_pinned": None}
 
     # -- evaluation -----------------------------------------------------------------------------------------------
 
@@ -175,18 +176,77 @@ class Energy(BaseEnergy):
         if self.fixed is None:
             self._engine.hvp(self._checked(w), self._checked(v), out)
             return out
+        self._engine.hvp(self._checked(w), self._pinned_direction(v), out)
+        out[self.fixed[0]] = 0.0
+        return out
+
+    def linearise(self, w: FloatArray) -> Callable[[FloatArray], FloatArray]:
+        """Return v -> H(w) v; what depends on w alone is computed once."""
+        product = self._engine.linearise(self._checked(w))
+
+        def hvp(v: FloatArray) -> FloatArray:
+            out = np.empty(self.shape)
+            if self.fixed is None:
+                product(self._checked(v), out)
+                return out
+            v = self._pinned_direction(v)
+            product(v, out)
+            out[self.fixed[0]] = 0.0
+            return out
+
+        return hvp
+
+    def _pinned_direction(self, v: FloatArray) -> FloatArray:
         v = np.array(v, dtype=np.float64)
         if v.shape != self.shape:
             raise InputError(f"v has shape {v.shape}, expected {self.shape}")
-        v[self.fixed[0]] = 0.0
-        self._engine.hvp(self._checked(w), v, out)
-        out[self.fixed[0]] = 0.0
-        return out
+        if self.fixed is not None:
+            v[self.fixed[0]] = 0.0
+        return v
 
     def hessian(self, w: FloatArray) -> sp.csr_array:
         """Sparse Hessian at w on a fixed pattern; see :meth:`BaseEnergy.hessian`."""
         matrix = self._engine.hessian(self._checked(w))
-        return matrix if self.fixed is None else self.pin(matrix)
+        if self.fixed is None:
+            return matrix
+        if self._pinned is None:
+            self._pinned = PinnedPattern(matrix, self.free_mask().ravel())
+        return self._pinned.refresh(matrix)
+
+    @property
+    def can_relax(self) -> bool:
+        """Whether :meth:`relax` is there: for every energy without neighbourhood sums."""
+        return self._engine.can_relax
+
+    def relax(self, w: FloatArray, sweeps: int = 1) -> FloatArray:
+        """Move each node in turn by one Newton step along its own diagonal, shortened so that the energy never grows.
+
+        A cheap start where node terms are stiff. Nodes go in ascending order; each sees the new states of those before.
+
+        Parameters
+        ----------
+        w : ndarray
+        sweeps : int
+            Passes over all nodes; one costs about two energy-and-gradient passes.
+
+        Returns
+        -------
+        ndarray
+            New states; w is left as it is.
+
+        Raises
+        ------
+        InputError
+            If the energy has neighbourhood sums.
+        """
+        if not self.can_relax:
+            raise InputError("an energy with neighbourhood sums cannot relax node by node; use a minimizer")
+        state = np.array(self._checked(w))
+        free = np.ones(self.graph.n_nodes, dtype=np.uint8)
+        if self.fixed is not None:
+            free[self.fixed[0]] = 0
+        self._engine.relax(state, free, sweeps)
+        return state
 
     def curvature(self) -> sp.csr_array:
         """Laplacian of the absolute weights, once for each component, with a unit diagonal at fixed nodes."""
@@ -277,7 +337,8 @@ class Energy(BaseEnergy):
         """
         if callable(self._start):
             raise InputError(
-                "an energy whose initial= is a function cannot be saved; pass an array, or pass energy= again when resuming"
+                "an energy whose initial= is a function cannot be saved; pass an array, or pass energy= again when "
+                "resuming"
             )
         return {
             "graph": graph_to_arrays(self.graph),

@@ -90,7 +90,8 @@ def staggered_order_parameter(w: FloatArray, side: npt.NDArray[np.int8]) -> floa
 def vortex_count(graph: Graph, w: FloatArray) -> int | None:
     """Number of vortices and antivortices: faces around which the phase winds.
 
-    Faces are the squares of a two-dimensional lattice (``graph.grid``) or the triangles of a mesh; None for other graphs.
+    Faces are the squares of a two-dimensional lattice (``graph.grid``) or the triangles of a mesh; None for other
+    graphs.
     """
     faces = _faces(graph)
     if faces is None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import sympy as sy
 
-from evenflow.energy.expression import Expression
+from evenflow.energy.expression import OPERATORS, Expression
 from evenflow.energy.potential import Potential
 
 __all__ = ["Derivation", "RowSum", "derive"]
@@ -185,21 +185,8 @@ def to_sympy(expression: Expression | None) -> Any:
         return sy.Integer(number) if isinstance(number, int) else sy.nsimplify(number, rational=True)
     if expression.op == "sym":
         return symbol(expression.args[0])
-    a, *b = [to_sympy(argument) for argument in expression.args]
-    match expression.op:
-        case "add":
-            return a + b[0]
-        case "sub":
-            return a - b[0]
-        case "mul":
-            return a * b[0]
-        case "div":
-            return a / b[0]
-        case "pow":
-            return a ** b[0]
-        case "neg":
-            return -a
-    return _SYMPY[expression.op](a)
+    operands = [to_sympy(argument) for argument in expression.args]
+    return (OPERATORS.get(expression.op) or _SYMPY[expression.op])(*operands)
 
 
 def derivative(expression: Any, x: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -33,7 +34,7 @@ def thread_count() -> int:
     return int(text)
 
 
-def split_rows(indptr: npt.NDArray[np.unsignedinteger]) -> list[tuple[int, int]]:
+def split_rows(indptr: npt.NDArray[np.int64]) -> list[tuple[int, int]]:
     """Cut rows into ranges of about equal work; the cut depends on the graph alone."""
     n, slots = len(indptr) - 1, int(indptr[-1])
     work = slots + n
@@ -43,7 +44,7 @@ def split_rows(indptr: npt.NDArray[np.unsignedinteger]) -> list[tuple[int, int]]
     targets = np.arange(1, count) * (work / count)
     cumulative = indptr.astype(np.float64) + np.arange(n + 1)
     bounds = np.unique(np.concatenate([[0], np.searchsorted(cumulative, targets), [n]]))
-    return [(int(a), int(b)) for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+    return [(int(a), int(b)) for a, b in pairwise(bounds)]
 
 
 def run_chunks(task: Callable[[int, int], float], chunks: list[tuple[int, int]]) -> list[float]:
