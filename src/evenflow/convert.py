@@ -103,7 +103,7 @@ def from_networkx(
         pairs,
         len(nodes),
         weights,
-        None if place is None else [list(point) for point in place],
+        place,
         data,
         oriented=oriented,
         names=None if nodes == list(range(len(nodes))) else nodes,

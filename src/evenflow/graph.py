@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from evenflow.arrays import integers, name_tuple, position_array, reals, triangle_array
+from evenflow.arrays import as_array, integers, name_tuple, position_array, reals, triangle_array
 from evenflow.edge_list import Duplicates, SelfLoops, canonical, check_canonical, node_count, pair_array
 from evenflow.errors import InputError
 from evenflow.structure import Structure
@@ -181,7 +181,7 @@ class Graph(Structure):
         """
         pairs = pair_array(edges)
         others = {
-            "positions": None if positions is None else len(np.atleast_1d(np.asarray(positions))),
+            "positions": None if positions is None else len(np.atleast_1d(as_array(positions, "positions"))),
             "names": None if names is None else len(names),
         }
         count = node_count(n_nodes, pairs, others)
