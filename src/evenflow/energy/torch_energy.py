@@ -44,7 +44,8 @@ class TorchEnergy(BaseEnergy):
         Where ``fn`` runs.
     couplings : {"neighbours"}, optional
         Promise that the second derivative vanishes between nodes that are not neighbours in ``graph``: the
-        sparse Hessian then costs a few Hessian products, one for each colour of the graph's two-hop colouring and each component.
+        sparse Hessian then costs a few Hessian products, one for each colour of the graph's two-hop colouring and
+        each component.
 
     Raises
     ------

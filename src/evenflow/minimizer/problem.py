@@ -78,13 +78,13 @@ class Problem:
                 f"the {self.map.name} reparametrization is not linear, so it offers no Hessian products; "
                 "drive it with a first-order minimizer"
             )
-        w = np.array(self.map.decode(theta))
+        hvp = self.energy.linearise(np.array(self.map.decode(theta)))
 
         def product(v: FloatArray) -> FloatArray:
             self.counts.hvp += 1
             if self.is_identity:
-                return self.energy.hvp(w, v.reshape(w.shape)).reshape(-1)
-            return self.map.pullback(theta, self.energy.hvp(w, self.map.push(v)))
+                return hvp(v.reshape(self.energy.shape)).reshape(-1)
+            return self.map.pullback(theta, hvp(self.map.push(v)))
 
         return product
 
