@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+import numpy as np
+
 from evenflow.energy.base import FloatArray
 
 if TYPE_CHECKING:
@@ -22,8 +24,8 @@ class Breakdown(ArithmeticError):
 class PreconditionerCost:
     """What a preconditioner cost to build and to keep.
 
-    ``fill`` is the number of stored entries divided by those of the matrix; ``cycle_passes`` the estimated
-    cost of one application in matrix-vector products.
+    ``fill`` is the number of stored matrix entries divided by those of the matrix (for a factor, by those of
+    its lower triangle).
     """
 
     setup_seconds: float = 0.0
@@ -32,6 +34,14 @@ class PreconditionerCost:
     nbytes: int = 0
     fill: float = 0.0
     levels: int = 1
+
+    def record(self, seconds: float, *, fresh: bool) -> None:
+        """Note the seconds of a build (``fresh``) or of an update."""
+        if fresh:
+            self.setup_seconds, self.refresh_seconds, self.refreshes = seconds, 0.0, 0
+        else:
+            self.refresh_seconds += seconds
+            self.refreshes += 1
 
 
 class Preconditioner(ABC):
@@ -58,3 +68,12 @@ class Preconditioner(ABC):
     @abstractmethod
     def apply(self, r: FloatArray, out: FloatArray | None = None) -> FloatArray:
         """Return P^-1 r, written to ``out`` (not r itself) if given."""
+
+    def residual(self, matrix: sp.csr_array, r: FloatArray) -> float:
+        """How far P^-1 is from solving: the relative residual norm(r - A P^-1 r) / norm(r).
+
+        Near zero for a factorization that is up to date; for multigrid, a smooth ``r`` gives about the
+        contraction of a cycle, and a value far above 1 means that the operator no longer belongs to A.
+        """
+        size = float(np.linalg.norm(r))
+        return float(np.linalg.norm(r - matrix @ self.apply(r))) / size if size > 0 else 0.0

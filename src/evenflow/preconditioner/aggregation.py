@@ -1,0 +1,142 @@
+"""Kernels of aggregation: which nodes depend on which, and the groups that become coarse nodes."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+__all__ = ["DEPENDS", "INFLUENCES", "aggregate", "condense", "couplings"]
+
+DEPENDS = 1  # row i depends on column j: its coupling is among the strongest of i
+INFLUENCES = 2  # column j depends on row i
+
+
+@njit(cache=True, nogil=True)
+def condense(indptr, indices, data, block):  # type: ignore[no-untyped-def]
+    """Matrix of block norms: one row for each node of ``block`` unknowns, off-diagonal entries negative.
+
+    An off-diagonal entry is minus the Frobenius norm of its block over sqrt(block), a diagonal one the mean
+    diagonal entry of its block, so that a scalar matrix repeated for each component gives itself.
+    """
+    n = (len(indptr) - 1) // block
+    ptr = np.zeros(n + 1, np.int32)
+    idx = np.empty(len(indices), np.int32)
+    val = np.empty(len(indices))
+    slot = np.full(n, -1, np.int32)
+    t = 0
+    for i in range(n):
+        begin = t
+        for row in range(i * block, (i + 1) * block):
+            for k in range(indptr[row], indptr[row + 1]):
+                j = indices[k] // block
+                if slot[j] < begin:
+                    slot[j] = t
+                    idx[t] = j
+                    val[t] = 0.0
+                    t += 1
+                if j != i:
+                    val[slot[j]] += data[k] * data[k]
+                elif indices[k] == row:
+                    val[slot[j]] += data[k] / block
+        for k in range(begin, t):
+            if idx[k] != i:
+                val[k] = -np.sqrt(val[k] / block)
+        ptr[i + 1] = t
+    return ptr, idx[:t].copy(), val[:t].copy()
+
+
+@njit(cache=True, nogil=True)
+def couplings(indptr, indices, data, threshold):  # type: ignore[no-untyped-def]
+    """Mark each entry: DEPENDS if it is within ``threshold`` of the strongest of its row, INFLUENCES of its column.
+
+    Positive off-diagonal entries couple nodes the wrong way round and are never marked.
+    """
+    n = len(indptr) - 1
+    strongest = np.zeros(n)
+    for i in range(n):
+        m = 0.0
+        for k in range(indptr[i], indptr[i + 1]):
+            if indices[k] != i:
+                m = max(m, -data[k])
+        strongest[i] = threshold * m
+    mark = np.zeros(len(indices), np.uint8)
+    for i in range(n):
+        least = strongest[i]
+        for k in range(indptr[i], indptr[i + 1]):
+            j = indices[k]
+            a = -data[k]
+            if j != i and a > 0.0:
+                mark[k] = DEPENDS * (a >= least) + INFLUENCES * (a >= strongest[j])
+    return mark
+
+
+@njit(cache=True, nogil=True)
+def _seed(indptr, indices, mark, group):  # type: ignore[no-untyped-def]
+    """Groups of a node with all its partners, where all are free and the dependence is mutual."""
+    count = 0
+    for i in range(len(group)):
+        if group[i] >= 0:
+            continue
+        partners = 0
+        for k in range(indptr[i], indptr[i + 1]):
+            if mark[k]:
+                if group[indices[k]] >= 0 or mark[k] == DEPENDS:
+                    partners = -1
+                    break
+                partners += 1
+        if partners > 0:
+            group[i] = count
+            for k in range(indptr[i], indptr[i + 1]):
+                if mark[k]:
+                    group[indices[k]] = count
+            count += 1
+    return count
+
+
+@njit(cache=True, nogil=True)
+def _join(indptr, indices, data, mark, group):  # type: ignore[no-untyped-def]
+    """Free nodes join the group of the strongest partner they depend on; twice, so that chains are caught."""
+    choice = np.full(len(group), -1, np.int32)
+    for _ in range(2):
+        for i in range(len(group)):
+            if group[i] >= 0:
+                continue
+            best = 0.0
+            for k in range(indptr[i], indptr[i + 1]):
+                if mark[k] & DEPENDS and group[indices[k]] >= 0 and -data[k] > best:
+                    best = -data[k]
+                    choice[i] = group[indices[k]]
+        for i in range(len(group)):
+            if choice[i] >= 0:
+                group[i] = choice[i]
+
+
+@njit(cache=True, nogil=True)
+def aggregate(indptr, indices, data, mark):  # type: ignore[no-untyped-def]
+    """Group of each node (-1 for a node coupled to nothing) and the number of groups, numbered in node order."""
+    n = len(indptr) - 1
+    group = np.full(n, -1, np.int32)
+    count = _seed(indptr, indices, mark, group)
+    _join(indptr, indices, data, mark, group)
+    for i in range(n):
+        if group[i] >= 0:
+            continue
+        coupled = False
+        for k in range(indptr[i], indptr[i + 1]):
+            if mark[k] & DEPENDS:
+                coupled = True
+        if coupled:
+            group[i] = count
+            for k in range(indptr[i], indptr[i + 1]):
+                if mark[k] & INFLUENCES and group[indices[k]] < 0:
+                    group[indices[k]] = count
+            count += 1
+    number = np.full(count, -1, np.int32)  # coarse numbering follows the fine one: neighbours stay near in memory
+    count = 0
+    for i in range(n):
+        if group[i] >= 0:
+            if number[group[i]] < 0:
+                number[group[i]] = count
+                count += 1
+            group[i] = number[group[i]]
+    return group, count

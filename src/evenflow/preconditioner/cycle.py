@@ -1,0 +1,260 @@
+"""One multigrid cycle as one compiled call.
+
+Each level is smoothed by one forward Gauss-Seidel sweep before and one backward sweep after the coarse
+correction. With the pivots all positive, and a positive definite solve on the coarsest level, the operator is
+symmetric positive definite whatever the signs of the matrix. Levels below the finest lie in packed arrays.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+__all__ = ["AGGREGATE", "DIRECT", "ELIMINATE", "SMOOTH", "factor_dense", "run_cycle"]
+
+AGGREGATE = 0
+ELIMINATE = 1
+DIRECT = 2
+SMOOTH = 3
+
+# Columns of the table of levels: kind, unknowns, visits, then where its rows, entries and unknowns begin in the
+# packed arrays, for the matrix (or multipliers) and for the interpolation.
+KIND, SIZE, VISITS, ROWS, ENTRIES, P_ROWS, P_ENTRIES, NODES, PIVOTS = range(9)
+
+
+@njit(cache=True, nogil=True)
+def _forward(ptr, idx, val, inverse, r, x, residual):  # type: ignore[no-untyped-def]
+    """Gauss-Seidel forward from zero, and the residual it leaves: minus the upper triangle times x."""
+    for i in range(len(ptr) - 1):
+        t = r[i]
+        begin, end = ptr[i], ptr[i + 1]
+        for k in range(begin, end):
+            t -= val[k] * x[idx[k]]
+        t *= inverse[i]
+        x[i] = t
+        residual[i] = 0.0
+        for k in range(begin, end):
+            residual[idx[k]] -= val[k] * t
+
+
+@njit(cache=True, nogil=True)
+def _backward(ptr, idx, val, inverse, x, s):  # type: ignore[no-untyped-def]
+    """Gauss-Seidel backward from x; ``s`` holds the right-hand side and is used up."""
+    for i in range(len(ptr) - 2, -1, -1):
+        t = s[i]
+        begin, end = ptr[i], ptr[i + 1]
+        for k in range(begin, end):
+            t -= val[k] * x[idx[k]]
+        t *= inverse[i]
+        x[i] = t
+        for k in range(begin, end):
+            s[idx[k]] -= val[k] * t
+
+
+@njit(cache=True, nogil=True)
+def _restrict(ptr, idx, val, fine, coarse):  # type: ignore[no-untyped-def]
+    """Coarse = P^T fine."""
+    coarse[:] = 0.0
+    for i in range(len(ptr) - 1):
+        t = fine[i]
+        for q in range(ptr[i], ptr[i + 1]):
+            coarse[idx[q]] += val[q] * t
+
+
+@njit(cache=True, nogil=True)
+def _prolong(ptr, idx, val, coarse, x, r, s):  # type: ignore[no-untyped-def]
+    """Add P coarse to x; copy r to s."""
+    for i in range(len(ptr) - 1):
+        t = x[i]
+        for q in range(ptr[i], ptr[i + 1]):
+            t += val[q] * coarse[idx[q]]
+        x[i] = t
+        s[i] = r[i]
+
+
+@njit(cache=True, nogil=True)
+def _eliminate(ptr, idx, val, order, r, s, coarse):  # type: ignore[no-untyped-def]
+    """Forward elimination of r in s; the kept entries go to coarse. ``order`` lists eliminated, then kept nodes."""
+    m = len(ptr) - 1
+    s[:] = r
+    for k in range(m):
+        t = s[order[k]]
+        for q in range(ptr[k], ptr[k + 1]):
+            s[idx[q]] -= val[q] * t
+    for c in range(len(coarse)):
+        coarse[c] = s[order[m + c]]
+
+
+@njit(cache=True, nogil=True)
+def _substitute(ptr, idx, val, inverse, order, coarse, s, x):  # type: ignore[no-untyped-def]
+    """Back substitution."""
+    m = len(ptr) - 1
+    for c in range(len(coarse)):
+        x[order[m + c]] = coarse[c]
+    for k in range(m - 1, -1, -1):
+        i = order[k]
+        t = s[i] * inverse[k]
+        for q in range(ptr[k], ptr[k + 1]):
+            t -= val[q] * x[idx[q]]
+        x[i] = t
+
+
+@njit(cache=True, nogil=True)
+def _subtract(ptr, idx, val, inverse, x, r):  # type: ignore[no-untyped-def]
+    """Replace r by r - A x."""
+    for i in range(len(ptr) - 1):
+        t = x[i]
+        s = t / inverse[i]
+        for k in range(ptr[i], ptr[i + 1]):
+            s += val[k] * x[idx[k]]
+            r[idx[k]] -= val[k] * t
+        r[i] -= s
+
+
+@njit(cache=True, nogil=True)
+def _solve_dense(lower, r, x):  # type: ignore[no-untyped-def]
+    """Set x to M^T M r, with M = ``lower`` the inverse of the Cholesky factor."""
+    n = len(r)
+    x[:] = 0.0
+    for i in range(n):
+        t = 0.0
+        for j in range(i + 1):
+            t += lower[i, j] * r[j]
+        for j in range(i + 1):
+            x[j] += lower[i, j] * t
+
+
+@njit(cache=True, nogil=True)
+def factor_dense(dense, tiny, negative):  # type: ignore[no-untyped-def]
+    """Inverse of the Cholesky factor of a dense matrix given by its lower triangle, which is overwritten.
+
+    Pivots that are zero but for rounding, or negative, are replaced by the diagonal entry.
+    Returns the inverse, and how many pivots were zero and negative.
+    """
+    n = len(dense)
+    zero = 0
+    below = 0
+    for j in range(n):
+        entry = abs(dense[j, j])
+        pivot = dense[j, j]
+        for k in range(j):
+            pivot -= dense[j, k] * dense[j, k]
+        if not pivot > tiny * entry:
+            if pivot < -negative * entry:
+                below += 1
+            else:
+                zero += 1
+            pivot = entry if entry > 0.0 else 1.0
+        root = np.sqrt(pivot)
+        dense[j, j] = root
+        for i in range(j + 1, n):
+            t = dense[i, j]
+            for k in range(j):
+                t -= dense[i, k] * dense[j, k]
+            dense[i, j] = t / root
+    inverse = np.zeros((n, n))
+    for j in range(n):
+        inverse[j, j] = 1.0 / dense[j, j]
+        for i in range(j + 1, n):
+            t = 0.0
+            for k in range(j, i):
+                t -= dense[i, k] * inverse[k, j]
+            inverse[i, j] = t / dense[i, i]
+    return inverse, zero, below
+
+
+@njit(cache=True, nogil=True)
+def run_cycle(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
+    r,
+    out,
+    spare,
+    table,
+    a_ptr,
+    a_idx,
+    a_val,
+    p_ptr,
+    p_idx,
+    p_val,
+    inverse,
+    order,
+    ptr,
+    idx,
+    val,
+    pivots,
+    nodes,
+    dense,
+    work,
+):
+    """Set out to one cycle's approximation of A^-1 r.
+
+    The finest level has arrays of its own: matrix (or multipliers) a, interpolation p, inverse pivots, order.
+    ``ptr``, ``idx``, ``val``, ``pivots``, ``nodes`` hold the others, ``work`` four vectors of each.
+    """
+    last = len(table) - 1
+    visits = np.zeros(last + 1, np.int64)
+    level = 0
+    down = True
+    while True:
+        kind = table[level, KIND]
+        n = table[level, SIZE]
+        at = table[level, NODES]
+        if level == 0:
+            mp, mi, mv, pp, pi, pv, dinv, seq = a_ptr, a_idx, a_val, p_ptr, p_idx, p_val, inverse, order
+            rr, xx, ss = r, out, spare
+        else:
+            rows = n if kind != ELIMINATE else table[level, PIVOTS]
+            k = table[level, ROWS]
+            mp = ptr[k : k + rows + 1]
+            mi = idx[table[level, ENTRIES] :]
+            mv = val[table[level, ENTRIES] :]
+            k = table[level, P_ROWS]
+            pp = ptr[k : k + n + 1]
+            pi = idx[table[level, P_ENTRIES] :]
+            pv = val[table[level, P_ENTRIES] :]
+            dinv = pivots[at : at + n]
+            seq = nodes[at : at + n]
+            rr = work[0, at : at + n]
+            xx = work[1, at : at + n]
+            ss = work[2, at : at + n]
+        if level < last:
+            below = table[level + 1, NODES]
+            size = table[level + 1, SIZE]
+            coarse_r = work[0, below : below + size]
+            coarse_x = work[1, below : below + size]
+            if down:
+                if kind == AGGREGATE:
+                    _forward(mp, mi, mv, dinv, rr, xx, ss)
+                    _restrict(pp, pi, pv, ss, coarse_r)
+                else:
+                    _eliminate(mp, mi, mv, seq, rr, ss, coarse_r)
+                level += 1
+                visits[level] = 0
+                continue
+            if kind == AGGREGATE:
+                _prolong(pp, pi, pv, coarse_x, xx, rr, ss)
+                _backward(mp, mi, mv, dinv, xx, ss)
+            else:
+                _substitute(mp, mi, mv, dinv, seq, coarse_x, ss, xx)
+        elif kind == DIRECT:
+            _solve_dense(dense, rr, xx)
+        else:
+            _forward(mp, mi, mv, dinv, rr, xx, ss)
+            ss[:] = rr
+            _backward(mp, mi, mv, dinv, xx, ss)
+        # The level is solved: visit it again, or hand its correction up.
+        if level == 0:
+            return
+        visits[level] += 1
+        total = work[3, at : at + n]
+        if visits[level] < table[level, VISITS]:
+            if visits[level] == 1:
+                total[:] = xx
+            else:
+                total += xx
+            _subtract(mp, mi, mv, dinv, xx, rr)
+            down = True
+            continue
+        if visits[level] > 1:
+            xx += total
+        level -= 1
+        down = False
