@@ -14,6 +14,7 @@ from evenflow.energy.base import FloatArray
 from evenflow.errors import InputError
 from evenflow.minimizer import update
 from evenflow.minimizer.base import Minimizer, State
+from evenflow.minimizer.linear_algebra import dot
 from evenflow.minimizer.problem import Problem
 
 __all__ = ["SGD", "AdaGrad", "Adam", "FirstOrder", "GradientDescent", "RMSProp"]
@@ -67,7 +68,7 @@ class FirstOrder(Minimizer):
         lr = self.lr if self.lr_decay == 1.0 else self.lr * self.lr_decay ** (t - 1)
         self._update(state, t, lr, math.inf if self.clip_value is None else self.clip_value)
         state.energy, state.gradient = problem.value_and_gradient(state.theta, state.gradient)
-        state.gradient_norm = math.sqrt(state.gradient @ state.gradient)
+        state.gradient_norm = math.sqrt(dot(state.gradient, state.gradient))
 
     def restore(self, problem: Problem, state: State, saved: Mapping[str, Any]) -> None:
         """Take back the moments, on copies that may be written to."""

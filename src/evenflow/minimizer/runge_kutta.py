@@ -12,6 +12,7 @@ import numpy as np
 from evenflow.energy.base import FloatArray
 from evenflow.errors import InputError
 from evenflow.minimizer.base import Minimizer, State
+from evenflow.minimizer.linear_algebra import dot
 from evenflow.minimizer.problem import Problem
 from evenflow.status import Status
 
@@ -79,7 +80,7 @@ class RungeKutta4(Minimizer):
                 energy, gradient = problem.value_and_gradient(theta)
             if energy <= state.energy + _ROUND_OFF * abs(state.energy):
                 state.theta, state.energy, state.gradient = theta, energy, np.array(gradient)
-                state.gradient_norm = math.sqrt(state.gradient @ state.gradient)
+                state.gradient_norm = math.sqrt(dot(state.gradient, state.gradient))
                 return
             memory["dt"] /= 2.0
         state.status = Status.LINE_SEARCH_FAILED

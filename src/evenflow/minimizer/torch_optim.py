@@ -13,6 +13,7 @@ import torch
 from evenflow.energy.base import FloatArray
 from evenflow.errors import InputError
 from evenflow.minimizer.base import Minimizer, State
+from evenflow.minimizer.linear_algebra import dot
 from evenflow.minimizer.problem import Problem
 
 __all__ = ["TorchOptimizer"]
@@ -83,7 +84,7 @@ class TorchOptimizer(Minimizer):
         if self.lr_decay != 1.0:
             live.param_groups[0]["lr"] = live.defaults["lr"] * self.lr_decay ** state.memory["t"]
         state.energy, state.gradient = problem.value_and_gradient(state.theta, state.gradient)
-        state.gradient_norm = math.sqrt(state.gradient @ state.gradient)
+        state.gradient_norm = math.sqrt(dot(state.gradient, state.gradient))
 
     def export(self, state: State) -> dict[str, Any]:
         """The optimizer's state as arrays and numbers."""

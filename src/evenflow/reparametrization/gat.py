@@ -11,7 +11,14 @@ from numba import njit
 
 from evenflow.energy.base import BaseEnergy, FloatArray
 from evenflow.errors import InputError
-from evenflow.reparametrization.network import Network, Parameters, Shapes, times_transposed
+from evenflow.reparametrization.network import (
+    Network,
+    Parameters,
+    Shapes,
+    add_readout,
+    readout_gradient,
+    times_transposed,
+)
 from evenflow.reparametrization.propagation import require_graph
 
 __all__ = ["GAT"]
@@ -69,9 +76,11 @@ class GAT(Network):
 
     def _layer(self, own: Parameters, features: FloatArray) -> tuple[FloatArray, Any]:
         x = features @ own["weight"]
-        target, source = (x @ own["target"]).ravel(), (x @ own["source"]).ravel()
+        target, source = np.zeros((len(x), 1)), np.zeros((len(x), 1))
+        add_readout(x, own["target"], target)
+        add_readout(x, own["source"], source)
         alpha, after = np.empty(len(self._neighbours)), np.empty_like(x)
-        _attend(self._starts, self._neighbours, x, target, source, self.negative_slope, alpha, after)
+        _attend(self._starts, self._neighbours, x, target[:, 0], source[:, 0], self.negative_slope, alpha, after)
         return after, (x, target, source, alpha, after)
 
     def _layer_backward(
@@ -81,11 +90,22 @@ class GAT(Network):
         g_x, g_target, g_source = np.zeros_like(x), np.zeros_like(target), np.zeros_like(source)
         slope = self.negative_slope
         _attend_backward(
-            self._starts, self._neighbours, x, target, source, slope, alpha, after, gradient, g_x, g_target, g_source
+            self._starts,
+            self._neighbours,
+            x,
+            target[:, 0],
+            source[:, 0],
+            slope,
+            alpha,
+            after,
+            gradient,
+            g_x,
+            g_target[:, 0],
+            g_source[:, 0],
         )
-        out["target"][:, 0] = x.T @ g_target
-        out["source"][:, 0] = x.T @ g_source
-        g_x += np.outer(g_target, own["target"]) + np.outer(g_source, own["source"])
+        readout_gradient(x, g_target, out["target"])
+        readout_gradient(x, g_source, out["source"])
+        g_x += g_target * own["target"].T + g_source * own["source"].T
         np.matmul(features.T, g_x, out=out["weight"])
         return times_transposed(g_x, own["weight"])
 

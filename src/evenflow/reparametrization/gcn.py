@@ -10,7 +10,7 @@ from numba import njit
 
 from evenflow.energy.base import BaseEnergy, FloatArray
 from evenflow.errors import InputError
-from evenflow.reparametrization.network import Network, Parameters, Shapes, times_transposed
+from evenflow.reparametrization.network import Network, Parameters, Shapes, readout_gradient, times_transposed
 from evenflow.reparametrization.propagation import RULES, Propagation, Rule
 
 __all__ = ["GCN"]
@@ -75,7 +75,7 @@ class GCN(Network):
     ) -> FloatArray:
         _gate(gradient, tape, self.negative_slope)
         if self.bias:
-            np.matmul(np.ones(len(gradient)), gradient, out=out["bias"])  # several times faster than np.sum
+            readout_gradient(gradient, np.ones((len(gradient), 1)), out["bias"][:, None])  # faster than np.sum
         mixed = self._propagate(gradient)  # P is symmetric
         np.matmul(features.T, mixed, out=out["weight"])
         return times_transposed(mixed, own["weight"])

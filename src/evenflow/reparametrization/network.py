@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+from numba import njit
 
 from evenflow.energy.base import BaseEnergy, FloatArray
 from evenflow.errors import InputError
 from evenflow.history import Counts
 from evenflow.reparametrization.base import Reparametrization
 
-__all__ = ["Network", "Parameters", "Shapes", "times_transposed"]
+__all__ = ["Network", "Parameters", "Shapes", "add_readout", "readout_gradient", "times_transposed"]
 
 Parameters = dict[str, FloatArray]
 Shapes = dict[str, tuple[int, ...]]
@@ -116,9 +117,10 @@ class Network(Reparametrization):
         """Lay out the parameters and build the sparse operators."""
         self._shape, self.counts = energy.shape, counts
         self._nodes, self._width = energy.shape[0], energy.shape[1] if len(energy.shape) == 2 else 1
-        phases = energy.unit == "radian"
+        phases = energy.unit in ("rad", "radian")
         self._phase = (self.output or ("phase" if phases else "identity")) == "phase"
         self._latent_init = self.latent_init or ("uniform-phase" if phases else "normal")
+        self._seen = range(self.layers + 1) if self.residual else (self.layers,)  # levels that the readout sees
         self._prepare(energy)
         self._layout = self._lay_out()
         self.size = sum(stop - start for level in self._layout for start, stop, _ in level.values())
@@ -147,10 +149,9 @@ class Network(Reparametrization):
             after, kept = self._layer(own, features[-1])
             features.append(after)
             tape.append(kept)
-        out = last["bias"] + features[-1] @ last[f"readout{self.layers}"]
-        if self.residual:
-            for q, level in enumerate(features[:-1]):
-                out += level @ last[f"readout{q}"]
+        out = np.tile(last["bias"], (self._nodes, 1))
+        for q in self._seen:
+            add_readout(features[q], last[f"readout{q}"], out)
         w = TWO_PI * _sigmoid(out) if self._phase else out
         self._tape = [features, tape, w]
         return w.reshape(self._shape)
@@ -166,9 +167,8 @@ class Network(Reparametrization):
         if self._phase:
             g = g * (w - w * w / TWO_PI)
         g_last["bias"][:] = g.sum(axis=0)
-        seen = range(self.layers + 1) if self.residual else (self.layers,)
-        for q in seen:
-            np.matmul(features[q].T, g, out=g_last[f"readout{q}"])
+        for q in self._seen:
+            readout_gradient(features[q], g, g_last[f"readout{q}"])
         below = _spread(g, last[f"readout{self.layers}"])
         for q in range(self.layers, 0, -1):
             below = self._layer_backward(middle[q - 1], features[q - 1], tape[q - 1], below, g_middle[q - 1])
@@ -220,8 +220,7 @@ class Network(Reparametrization):
         widths = [latent] + [self.hidden] * self.layers
         levels: list[Shapes] = [{"latent": (self._nodes, latent)}]
         levels += [self._layer_shapes(a, b) for a, b in itertools.pairwise(widths)]
-        seen = range(self.layers + 1) if self.residual else (self.layers,)
-        levels.append({f"readout{q}": (widths[q], self._width) for q in seen} | {"bias": (self._width,)})
+        levels.append({f"readout{q}": (widths[q], self._width) for q in self._seen} | {"bias": (self._width,)})
         layout, start = [], 0
         for level in levels:
             placed = {}
@@ -251,12 +250,34 @@ class Network(Reparametrization):
             latent[:] = rng.uniform(-bound, bound, size=latent.shape)
 
 
-def times_transposed(gradient: FloatArray, weight: FloatArray) -> FloatArray:
-    """Multiply by weight.T, on a contiguous transpose: for narrow layers BLAS then runs on one thread.
+# The products below are small, and many BLAS builds hand them to several threads, which gains nothing at these
+# sizes and costs milliseconds wherever a thread must wait for a busy core.
 
-    Its threads gain nothing at such widths, and cost milliseconds where they must wait for a busy core.
-    """
+
+def times_transposed(gradient: FloatArray, weight: FloatArray) -> FloatArray:
+    """Multiply by weight.T; a contiguous transpose keeps narrow layers on one BLAS thread."""
     return gradient @ np.ascontiguousarray(weight.T)
+
+
+@njit(cache=True, nogil=True, fastmath={"reassoc"})
+def add_readout(features: FloatArray, readout: FloatArray, out: FloatArray) -> None:
+    """Add features @ readout, shapes (n, h) and (h, d) with small d, to out."""
+    for k in range(readout.shape[1]):
+        for i in range(features.shape[0]):
+            total = 0.0
+            for c in range(features.shape[1]):
+                total += features[i, c] * readout[c, k]
+            out[i, k] += total
+
+
+@njit(cache=True, nogil=True)
+def readout_gradient(features: FloatArray, gradient: FloatArray, out: FloatArray) -> None:
+    """Write features.T @ gradient, shapes (n, h) and (n, d) with small d, to out."""
+    out[:] = 0.0
+    for k in range(gradient.shape[1]):
+        for i in range(features.shape[0]):
+            for c in range(features.shape[1]):
+                out[c, k] += features[i, c] * gradient[i, k]
 
 
 def _spread(gradient: FloatArray, readout: FloatArray) -> FloatArray:
