@@ -266,7 +266,8 @@ class Harness:
         if entry.warm is not None and entry.warm.seconds_at and first.seconds_at:
             last = min(len(entry.warm.seconds_at), len(first.seconds_at)) - 1
             row.warmup_seconds = max(0.0, entry.warm.seconds_at[last] - first.seconds_at[last])
-        row.curve_seconds, row.curve_energy = _thin(first)
+        typical = sorted(runs, key=lambda run: run.seconds)[(len(runs) - 1) // 2]
+        row.curve_seconds, row.curve_energy = _thin(typical)
         if first.energies:
             row.energy_start = _finite(first.energies[0])
         if seed in entry.finals:

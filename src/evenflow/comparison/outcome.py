@@ -52,7 +52,7 @@ class Row:
         At the start, and at the point handed back, all evaluated by the harness; ``gap`` is (E - E*) / scale.
     repeats : int
     curve_seconds, curve_energy : list of float
-        Course of the first repeat, thinned.
+        Course of the repeat of median length, thinned.
     command : str
         Reruns this row.
     """

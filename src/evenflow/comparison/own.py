@@ -57,7 +57,7 @@ class OwnMethod(Peer):
         return None
 
     def run(self, run: Recorder, w0: FloatArray, seed: int) -> FloatArray:
-        """Minimise; counts and set-up time are the solver's own books, the clock is the recorder's."""
+        """Minimise; counts and set-up (wall) time are the solver's own books, the clock is the recorder's."""
         from evenflow.front import minimize
 
         def callback(snapshot: Snapshot) -> bool:
@@ -71,12 +71,11 @@ class OwnMethod(Peer):
             method=self.method,
             seed=seed,
             tolerance=self.tolerance,
-            max_seconds=run.max_seconds,
             callback=callback,
             progress=False,
             **self.options,
         )
         run.counts, run.setup_seconds = result.counts, result.setup_seconds
         if result.status is not Status.STOPPED_BY_CALLBACK:
-            run.note = result.message
+            run.note = result.status.value
         return result.w

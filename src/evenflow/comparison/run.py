@@ -33,7 +33,7 @@ def compare(
     *,
     max_seconds: float = 60.0,
     reference: float | None = None,
-    repeats: int = 3,
+    repeats: int = 5,
     warmup_seconds: float = 5.0,
     tune_seconds: float | None = None,
     matched_starts: bool = True,

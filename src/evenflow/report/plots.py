@@ -64,7 +64,7 @@ def plot_history(result: Result, path: str | Path | None = None, *, reference: f
             _restyle(axes)
             _draw_stages(axes, abscissa, values, columns["stage"], names)
             axes.set_xlabel(unit)
-            axes.set_xlim(0, max(float(abscissa[-1]), 1e-9) if len(abscissa) else 1.0)
+            axes.set_xlim(0, float(abscissa[-1]) or 1.0)
             if logarithmic:
                 axes.set_yscale("log")
         left.set_ylabel(label)
@@ -111,7 +111,8 @@ def _draw_stages(
             rows = np.concatenate([[rows[0] - 1], rows])
         rows = rows[_thin(len(rows))]
         name = names[number] if number < len(names) else f"stage {number}"
-        axes.plot(abscissa[rows], values[rows], color=COLOURS[number % len(COLOURS)], label=name)
+        marker = "o" if len(rows) == 1 else ""
+        axes.plot(abscissa[rows], values[rows], marker=marker, color=COLOURS[number % len(COLOURS)], label=name)
 
 
 def _thin(count: int) -> npt.NDArray[np.int64]:

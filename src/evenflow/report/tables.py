@@ -112,8 +112,10 @@ def _cells(comparison: Comparison, row: Row, best: dict[str, float]) -> list[Tex
         "-" if row.gap is None else f"{row.gap:.1e}",
         "-" if row.gradient_norm is None else f"{row.gradient_norm:.1e}",
     ]
-    settled = row.status == "reached" or not row.reason
-    cells.append(row.status if settled else Text(f"{row.status}: {row.reason}"))
+    if row.status == "reached" or not row.reason:
+        cells.append(row.status)
+    else:
+        cells.append(Text(row.reason if row.reason.startswith(row.status) else f"{row.status}: {row.reason}"))
     return cells
 
 
