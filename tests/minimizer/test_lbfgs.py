@@ -11,7 +11,7 @@ from conformance.minimizer import DenseEnergy, MinimizerConformance, Run, quadra
 from conformance.preconditioning import Broken, Exact, Indefinite
 from evenflow.errors import InputError
 from evenflow.minimizer.lbfgs import LBFGS
-from evenflow.minimizer.linear_algebra import lbfgs_direction
+from evenflow.minimizer.lbfgs_kernel import advance
 from evenflow.status import Status
 
 
@@ -50,25 +50,37 @@ def two_loops(S, Y, P, gamma, g):
 
 
 @settings(max_examples=30, deadline=None)
-@given(seed=st.integers(0, 10**6), n=st.integers(3, 1200), m=st.integers(1, 6), pairs=st.integers(0, 9))
-def test_recursion_on_inner_products_is_the_two_loop_recursion(seed, n, m, pairs):
+@given(
+    seed=st.integers(0, 10**6), n=st.integers(3, 1200), m=st.integers(1, 6), steps=st.integers(1, 9), own=st.booleans()
+)
+def test_recursion_on_inner_products_is_the_two_loop_recursion(seed, n, m, steps, own):
     rng = np.random.default_rng(seed)
-    H, P = 1.0 + rng.random(n), 0.5 + rng.random(n)  # diagonal Hessian and inverse metric
-    S, Y, Z = np.zeros((m, n)), np.zeros((m, n)), np.zeros((m, n))
-    sy, zy = np.zeros((m, m)), np.zeros((m, m))
-    g, out = rng.normal(size=n), np.empty(n)
-    slope = lbfgs_direction(S, Y, Z, g, P * g, sy, zy, -1, 0, 0.7, out)
-    np.testing.assert_allclose(out, -0.7 * P * g, rtol=1e-14)
-    for k in range(pairs):
-        slot, g = k % m, rng.normal(size=n)
-        S[slot] = rng.normal(size=n)
-        Y[slot], Z[slot] = H * S[slot], P * H * S[slot]
-        slope = lbfgs_direction(S, Y, Z, g, P * g, sy, zy, slot, min(k + 1, m), 0.7, out)
-        order = [j % m for j in range(max(0, k - m + 1), k + 1)]
-        expected = two_loops(S[order], Y[order], np.diag(P), 0.7, g)
-        np.testing.assert_allclose(out, expected, atol=1e-9 * np.abs(expected).max())
-        assert slope == pytest.approx(g @ out, rel=1e-9)
+    H, P = 1.0 + rng.random(n), 0.5 + rng.random(n) if own else np.ones(n)  # diagonal Hessian, inverse metric
+    pairs, gram = np.zeros((3 if own else 2, m, n)), np.zeros((2, m, m))
+    newest, count, gamma, S, Y = -1, 0, 0.7, [], []
+    for _ in range(steps):
+        d, length, g_old = rng.normal(size=n), 0.5 + rng.random(), rng.normal(size=n)
+        S, Y = [*S, length * d][-m:], [*Y, length * H * d][-m:]
+        g = g_old + Y[-1]
+        slope, gamma, newest, count = advance(pairs, gram, d, length, g, g_old, P * g, P * g_old, newest, count, gamma)
+        assert gamma == pytest.approx((S[-1] @ Y[-1]) / (Y[-1] @ (P * Y[-1])), rel=1e-9)
+        expected = two_loops(S, Y, np.diag(P), gamma, g)
+        np.testing.assert_allclose(d, expected, atol=1e-8 * np.abs(expected).max())
+        assert slope == pytest.approx(g @ d, rel=1e-9)
         assert slope < 0
+    assert count == min(steps, m)
+
+
+def test_pair_without_curvature_is_not_kept():
+    rng = np.random.default_rng(0)
+    pairs, gram = np.zeros((2, 3, 8)), np.zeros((2, 3, 3))
+    newest, count, gamma = -1, 0, 1.0
+    for k, sign in enumerate([1, 1, 1, -1, 1]):
+        d, g_old = rng.normal(size=8), rng.normal(size=8)
+        g = g_old + sign * 2.0 * d
+        _, gamma, newest, count = advance(pairs, gram, d, 1.0, g, g_old, g, g_old, newest, count, gamma)
+        assert count == [1, 2, 3, 2, 3][k]  # the pair refused has overwritten the oldest
+        assert gamma == pytest.approx(0.5)
 
 
 def test_exact_preconditioner_solves_a_quadratic_in_two_steps():

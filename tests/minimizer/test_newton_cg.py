@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from conformance.minimizer import DenseEnergy, MinimizerConformance, Run, baths, quadratic, ring, rosenbrock, wells
 from conformance.preconditioning import Broken, Exact, Indefinite, Stale
 from evenflow.errors import InputError
-from evenflow.minimizer.linear_algebra import is_diagonally_dominant
+from evenflow.minimizer.linear_algebra import Rows, is_diagonally_dominant
 from evenflow.minimizer.newton_cg import NewtonCG
 from evenflow.minimizer.steihaug import End, Model, Steihaug, smallest_ritz
 from evenflow.status import Status
@@ -191,11 +191,16 @@ def test_keeps_fixed_states_fixed():
 # ---------------------------------------------------------------------- the inner solver
 
 
+def assembled(H):
+    matrix = sp.csr_array(H)
+    return Model(matrix, Rows(matrix))
+
+
 def solve(H, g, inverse=None, *, radius=np.inf, tolerance=1e-12, general=False, limit=500, flexible=False):
     inverse = np.ones(g.size) if inverse is None else inverse
     solver = Steihaug(g.size, 500)
     solver.solve(
-        Model(sp.csr_array(H), None),
+        assembled(H),
         g,
         inverse * g,
         None if general else inverse,
@@ -266,7 +271,7 @@ def test_flexible_solve_bears_a_changing_preconditioner():
 
     solver = Steihaug(g.size, 500)
     solver.solve(
-        Model(sp.csr_array(H), None),
+        assembled(H),
         g,
         inverse * g,
         None,

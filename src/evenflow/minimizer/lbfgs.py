@@ -12,40 +12,15 @@ import numpy as np
 from evenflow.energy.base import FloatArray
 from evenflow.errors import InputError
 from evenflow.minimizer.base import Minimizer, State
+from evenflow.minimizer.lbfgs_kernel import advance
 from evenflow.minimizer.line_search import LineSearch
-from evenflow.minimizer.linear_algebra import dot, lbfgs_direction, store_pair
+from evenflow.minimizer.linear_algebra import dot
 from evenflow.minimizer.metric import Metric, Source
 from evenflow.minimizer.problem import Problem
 from evenflow.preconditioner.base import Preconditioner
 from evenflow.status import Status
 
 __all__ = ["LBFGS"]
-
-_FLAT = 1e-14  # smallest cosine between s and y that is not taken for round-off
-
-
-@dataclass
-class _Pairs:
-    """The last displacements s, changes of the gradient y and z = P^-1 y, in rings of m rows.
-
-    ``Z`` is ``Y`` where nothing is preconditioned. Keeping z costs memory, and saves every application of P
-    but one for each step: P^-1 (g - sum a_k y_k) = P^-1 g - sum a_k z_k.
-    """
-
-    S: FloatArray
-    Y: FloatArray
-    Z: FloatArray
-    sy: FloatArray
-    zy: FloatArray
-    newest: int = -1
-    count: int = 0
-
-    @classmethod
-    def empty(cls, memory: int, size: int, *, own_z: bool) -> _Pairs:
-        """Room for ``memory`` pairs."""
-        S, Y = np.zeros((memory, size)), np.zeros((memory, size))
-        Z = np.zeros((memory, size)) if own_z else Y
-        return cls(S, Y, Z, np.zeros((memory, memory)), np.zeros((memory, memory)))
 
 
 @dataclass
@@ -114,12 +89,15 @@ class LBFGS(Minimizer):
         self.preconditioner = self._metric.preconditioner
         self._search = LineSearch()
         self._search.start(state)
-        own_z = self.preconditioner is not None
-        self._pairs = _Pairs.empty(self.memory, problem.size, own_z=own_z)
-        self._direction = np.empty(problem.size)
-        self._gamma, self._age = 0.0, 0
-        self._pg = np.empty(problem.size) if own_z else state.gradient
-        self._spare = np.empty(problem.size) if own_z else self._search.gradient
+        own = self.preconditioner is not None
+        # z = P^-1 y is kept because it spares all applications of P but one for each step:
+        # P^-1 (g - sum a_k y_k) = P^-1 g - sum a_k z_k
+        self._pairs = np.zeros((3 if own else 2, self.memory, problem.size))
+        self._gram = np.zeros((2, self.memory, self.memory))
+        self._newest, self._count, self._gamma = -1, 0, 0.0
+        self._direction, self._slope, self._age = np.zeros(problem.size), 0.0, 0
+        self._pg = np.empty(problem.size) if own else state.gradient
+        self._spare = np.empty(problem.size) if own else state.gradient
 
     def step(self, problem: Problem, state: State) -> None:
         """Search along the L-BFGS direction; on failure once more along the preconditioned gradient."""
@@ -128,7 +106,7 @@ class LBFGS(Minimizer):
             return
         if self._gamma == 0.0:
             self._rebuild(problem, state)
-        elif self._metric.source == "hessian" and self._age >= self.check_every:
+        elif self._age >= self.check_every and self.source == "hessian":
             self._check_drift(problem, state)
         length = self._search_along(problem, state)
         while length == 0.0:
@@ -137,48 +115,45 @@ class LBFGS(Minimizer):
                 return
             length = self._search_along(problem, state)
         self._age += 1
-        self._store(problem, state, length)
+        if state.gradient_norm > 0.0:
+            self._advance(problem, state, length)
 
     def _search_along(self, problem: Problem, state: State) -> float:
         """Length of the step taken along the current direction, 0.0 if there is none."""
-        pairs, pg = self._pairs, self._pg
-        slope = lbfgs_direction(
-            pairs.S, pairs.Y, pairs.Z, state.gradient, pg, pairs.sy, pairs.zy, pairs.newest, pairs.count, self._gamma,
-            self._direction,
-        )  # fmt: skip
-        if not (slope < 0 and math.isfinite(slope)):
+        if not -math.inf < self._slope < 0.0:
             return 0.0
-        return self._search(problem, state, self._direction, slope, 1.0)
+        return self._search(problem, state, self._direction, self._slope, 1.0)
+
+    def _advance(self, problem: Problem, state: State, length: float) -> None:
+        """Keep the pair of the step just taken, and turn to the next direction."""
+        old = self._search.gradient
+        if self.preconditioner is None:
+            new_pg, old_pg = state.gradient, old
+        else:
+            new_pg, old_pg = self._metric.apply(problem, state.gradient, self._spare), self._pg
+        self._slope, self._gamma, self._newest, self._count = advance(
+            self._pairs, self._gram, self._direction, length, state.gradient, old, new_pg, old_pg,
+            self._newest, self._count, self._gamma,
+        )  # fmt: skip
+        self._pg, self._spare = new_pg, old_pg
 
     def _simplify(self, problem: Problem, state: State) -> bool:
         """After a failure: drop the pairs, then the preconditioner; False if there is nothing left to drop."""
-        if self._pairs.count > 0:
-            self._pairs.count = 0
+        if self._count > 0:
             state.note = "pairs dropped after a failed line search"
         elif not self._metric.is_diagonal:
             self._give_up_metric(problem, state)
         else:
             return False
-        self._gamma = self._search.first_scale(problem, state, self._pg)
+        self._restart(problem, state)
         return True
 
-    def _store(self, problem: Problem, state: State, length: float) -> None:
-        """Keep the pair of the step just taken, if its curvature is positive."""
-        pairs, old = self._pairs, self._search.gradient
-        slot = (pairs.newest + 1) % self.memory
-        if self.preconditioner is None:
-            new_z, old_z = state.gradient, old
-        else:
-            new_z, old_z = self._metric.apply(problem, state.gradient, self._spare), self._pg
-        sy, ss, yy, yz = store_pair(
-            self._direction, length, state.gradient, old, new_z, old_z, pairs.S[slot], pairs.Y[slot], pairs.Z[slot]
-        )
-        if sy > _FLAT * math.sqrt(ss * yy) and yz > 0:
-            pairs.newest, pairs.count = slot, min(pairs.count + 1, self.memory)
-            self._gamma = sy / yz
-        elif pairs.count == self.memory:  # the slot written to was the oldest pair
-            pairs.count -= 1
-        self._pg, self._spare = new_z, old_z
+    def _restart(self, problem: Problem, state: State) -> None:
+        """Point along the preconditioned gradient, scaled to the least energy on that line."""
+        self._count, self._age = 0, 0
+        self._gamma = self._search.first_scale(problem, state, self._pg)
+        np.multiply(self._pg, -self._gamma, out=self._direction)
+        self._slope = dot(state.gradient, self._direction)
 
     def _rebuild(self, problem: Problem, state: State) -> None:
         """Build the preconditioner here and begin anew."""
@@ -189,8 +164,7 @@ class LBFGS(Minimizer):
             state.note = self._metric.note
             if not dot(state.gradient, self._pg) > 0:
                 self._give_up_metric(problem, state)
-        self._pairs.count, self._age = 0, 0
-        self._gamma = self._search.first_scale(problem, state, self._pg)
+        self._restart(problem, state)
 
     def _give_up_metric(self, problem: Problem, state: State) -> None:
         """Go on with the diagonal."""
@@ -207,26 +181,24 @@ class LBFGS(Minimizer):
             self._rebuild(problem, state)
 
     def export(self, state: State) -> dict[str, Any]:
-        """Pairs, scale and the points that the preconditioner was built at."""
-        pairs = self._pairs
+        """Pairs, direction and the points that the preconditioner was built at."""
         saved: dict[str, Any] = {
-            "S": pairs.S.copy(), "Y": pairs.Y.copy(), "sy": pairs.sy.copy(), "zy": pairs.zy.copy(),
-            "newest": pairs.newest, "count": pairs.count, "gamma": self._gamma, "age": self._age,
+            "pairs": self._pairs.copy(), "gram": self._gram.copy(), "newest": self._newest, "count": self._count,
+            "gamma": self._gamma, "direction": self._direction.copy(), "slope": self._slope, "age": self._age,
             "noise": self._search.noise, "scale": self._search.scale, **self._metric.export(),
         }  # fmt: skip
         if self.preconditioner is not None:
-            saved |= {"Z": pairs.Z.copy(), "pg": self._pg.copy()}
+            saved["pg"] = self._pg.copy()
         return saved
 
     def restore(self, problem: Problem, state: State, saved: Mapping[str, Any]) -> None:
         """Take everything back and rebuild the preconditioner."""
         state.theta, state.gradient = np.array(state.theta), np.array(state.gradient)
         self._prepare(problem, state)
-        for name in ("S", "Y", "sy", "zy"):
-            getattr(self._pairs, name)[:] = saved[name]
-        self._pairs.newest, self._pairs.count = int(saved["newest"]), int(saved["count"])
-        self._gamma, self._age = float(saved["gamma"]), int(saved["age"])
+        self._pairs[:], self._gram[:], self._direction[:] = saved["pairs"], saved["gram"], saved["direction"]
+        self._newest, self._count, self._age = int(saved["newest"]), int(saved["count"]), int(saved["age"])
+        self._gamma, self._slope = float(saved["gamma"]), float(saved["slope"])
         self._search.noise, self._search.scale = float(saved["noise"]), float(saved["scale"])
         if self.preconditioner is not None:
-            self._pairs.Z[:], self._pg[:] = saved["Z"], saved["pg"]
+            self._pg[:] = saved["pg"]
             self._metric.restore(problem, saved)

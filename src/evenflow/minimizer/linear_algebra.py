@@ -6,35 +6,35 @@ the short loops over CSR rows may not, because that makes them slower.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import numpy.typing as npt
 from numba import njit
 
 from evenflow.energy.base import FloatArray
 
+if TYPE_CHECKING:
+    import scipy.sparse as sp
+
 __all__ = [
+    "Rows",
     "cg_direction",
     "change_products",
     "dot",
-    "extract_diagonal",
     "invert_entries",
     "is_diagonally_dominant",
-    "lbfgs_direction",
     "move",
     "relative_change",
     "slopes",
     "spmv_dot",
-    "store_pair",
 ]
 
-IntArray = npt.NDArray[np.int64] | npt.NDArray[np.int32]
+IntArray = npt.NDArray[Any]
 
 _REORDER = {"reassoc", "contract", "nsz"}
-_BLOCK = 512
-"""Entries handled at once by kernels that read many vectors: the shared ones then stay in the first-level cache."""
-
 _dense = njit(cache=True, nogil=True, fastmath=_REORDER, error_model="numpy")
-_sparse = njit(cache=True, nogil=True, error_model="numpy")
+_sparse = njit(cache=True, nogil=True, fastmath={"contract"}, error_model="numpy")
 
 
 @_dense
@@ -65,40 +65,6 @@ def slopes(g: FloatArray, d: FloatArray) -> tuple[float, float]:
 
 
 @_dense
-def store_pair(
-    d: FloatArray,
-    step: float,
-    g_new: FloatArray,
-    g_old: FloatArray,
-    z_new: FloatArray,
-    z_old: FloatArray,
-    s: FloatArray,
-    y: FloatArray,
-    z: FloatArray,
-) -> tuple[float, float, float, float]:
-    """Write s = step d, y = g_new - g_old, z = z_new - z_old; return (s . y, s . s, y . y, y . z).
-
-    ``z`` may be ``y`` itself when there is no preconditioner (then ``z_new``, ``z_old`` are the gradients).
-    """
-    sy = 0.0
-    ss = 0.0
-    yy = 0.0
-    yz = 0.0
-    for i in range(d.size):
-        a = step * d[i]
-        b = g_new[i] - g_old[i]
-        c = z_new[i] - z_old[i]
-        s[i] = a
-        y[i] = b
-        z[i] = c
-        sy += a * b
-        ss += a * a
-        yy += b * b
-        yz += b * c
-    return sy, ss, yy, yz
-
-
-@_dense
 def change_products(
     g: FloatArray, g_old: FloatArray, z: FloatArray, z_old: FloatArray, d: FloatArray
 ) -> tuple[float, float, float, float]:
@@ -117,149 +83,6 @@ def change_products(
 
 
 @_dense
-def _inner_products(
-    S: FloatArray,
-    Z: FloatArray,
-    g: FloatArray,
-    y: FloatArray,
-    order: IntArray,
-    sg: FloatArray,
-    zg: FloatArray,
-    sy: FloatArray,
-    zy: FloatArray,
-) -> None:
-    """Inner products of the rows ``order`` of S and Z with g and with y, reading every row once."""
-    n = g.size
-    for k in order:
-        sg[k] = 0.0
-        zg[k] = 0.0
-        sy[k] = 0.0
-        zy[k] = 0.0
-    for low in range(0, n, _BLOCK):
-        high = min(low + _BLOCK, n)
-        gb = g[low:high]
-        yb = y[low:high]
-        for k in order:
-            sb = S[k, low:high]
-            zb = Z[k, low:high]
-            a = 0.0
-            b = 0.0
-            c = 0.0
-            e = 0.0
-            for i in range(high - low):
-                a += sb[i] * gb[i]
-                b += zb[i] * gb[i]
-                c += sb[i] * yb[i]
-                e += zb[i] * yb[i]
-            sg[k] += a
-            zg[k] += b
-            sy[k] += c
-            zy[k] += e
-
-
-@_dense
-def _combine(
-    S: FloatArray,
-    Z: FloatArray,
-    pg: FloatArray,
-    g: FloatArray,
-    order: IntArray,
-    cs: FloatArray,
-    cz: FloatArray,
-    gamma: float,
-    out: FloatArray,
-) -> float:
-    """Write -(gamma pg + sum_k cs_k S_k + cz_k Z_k) to ``out``; return g . out."""
-    n = pg.size
-    slope = 0.0
-    for low in range(0, n, _BLOCK):
-        high = min(low + _BLOCK, n)
-        ob = out[low:high]
-        pb = pg[low:high]
-        gb = g[low:high]
-        for i in range(high - low):
-            ob[i] = -gamma * pb[i]
-        for k in order:
-            sb = S[k, low:high]
-            zb = Z[k, low:high]
-            a = cs[k]
-            b = cz[k]
-            for i in range(high - low):
-                ob[i] -= a * sb[i] + b * zb[i]
-        for i in range(high - low):
-            slope += gb[i] * ob[i]
-    return slope
-
-
-@_dense
-def lbfgs_direction(
-    S: FloatArray,
-    Y: FloatArray,
-    Z: FloatArray,
-    g: FloatArray,
-    pg: FloatArray,
-    sy: FloatArray,
-    zy: FloatArray,
-    newest: int,
-    count: int,
-    gamma: float,
-    out: FloatArray,
-) -> float:
-    """L-BFGS direction by the two-loop recursion on inner products; returns its slope.
-
-    The recursion runs on the coefficients of the direction in the basis {s_k, z_k, P^-1 g}, for which only
-    inner products are needed: every vector is read twice and written never. The column of the newest pair in
-    ``sy[i, j] = s_i . y_j`` and ``zy[i, j] = z_i . y_j`` is filled in here.
-    """
-    m = S.shape[0]
-    order = np.empty(count, dtype=np.int64)
-    for j in range(count):
-        order[j] = (newest - count + 1 + j + m) % m
-    sg = np.empty(m)
-    zg = np.empty(m)
-    new_sy = np.empty(m)
-    new_zy = np.empty(m)
-    alpha = np.empty(m)
-    cs = np.empty(m)
-    cz = np.empty(m)
-    if count > 0:
-        _inner_products(S, Z, g, Y[newest], order, sg, zg, new_sy, new_zy)
-        for k in order:
-            sy[k, newest] = new_sy[k]
-            zy[k, newest] = new_zy[k]
-            zy[newest, k] = new_zy[k]
-    for j in range(count - 1, -1, -1):
-        k = order[j]
-        a = sg[k]
-        for i in range(j + 1, count):
-            a -= alpha[order[i]] * sy[k, order[i]]
-        alpha[k] = a / sy[k, k]
-        cz[k] = -gamma * alpha[k]
-    for j in range(count):
-        k = order[j]
-        b = gamma * zg[k]
-        for i in range(count):
-            b += cz[order[i]] * zy[order[i], k]
-        for i in range(j):
-            b += cs[order[i]] * sy[order[i], k]
-        cs[k] = alpha[k] - b / sy[k, k]
-    return _combine(S, Z, pg, g, order, cs, cz, gamma, out)
-
-
-@_sparse
-def spmv_dot(indptr: IntArray, indices: IntArray, data: FloatArray, d: FloatArray, out: FloatArray) -> float:
-    """Write A d to ``out`` and return d . A d."""
-    total = 0.0
-    for i in range(d.size):
-        row = 0.0
-        for k in range(indptr[i], indptr[i + 1]):
-            row += data[k] * d[indices[k]]
-        out[i] = row
-        total += row * d[i]
-    return total
-
-
-@_dense
 def cg_direction(z: FloatArray, beta: float, d: FloatArray) -> None:
     """Overwrite d with -z + beta d."""
     for i in range(d.size):
@@ -267,14 +90,69 @@ def cg_direction(z: FloatArray, beta: float, d: FloatArray) -> None:
 
 
 @_sparse
-def extract_diagonal(indptr: IntArray, indices: IntArray, data: FloatArray, out: FloatArray) -> None:
-    """Write the entries a_ii."""
+def spmv_dot(indptr: IntArray, indices: IntArray, data: FloatArray, d: FloatArray, out: FloatArray) -> float:
+    """Write A d to ``out`` and return d . A d."""
+    total = 0.0
+    low = indptr[0]
+    for i in range(d.size):
+        high = indptr[i + 1]
+        row = 0.0
+        for k in range(low, high):
+            row += data[k] * d[indices[k]]
+        low = high
+        out[i] = row
+        total += row * d[i]
+    return total
+
+
+@_sparse
+def _find_diagonal(indptr: IntArray, indices: IntArray, out: IntArray) -> None:
+    """Positions of the diagonal entries; the number of entries where one is missing."""
     for i in range(out.size):
-        a = 0.0
+        out[i] = indices.size
         for k in range(indptr[i], indptr[i + 1]):
             if indices[k] == i:
-                a += data[k]
-        out[i] = a
+                out[i] = k
+
+
+@_sparse
+def _take_diagonal(positions: IntArray, data: FloatArray, out: FloatArray) -> None:
+    """Gather the diagonal entries."""
+    for i in range(out.size):
+        out[i] = data[positions[i]] if positions[i] < data.size else 0.0
+
+
+class Rows:
+    """Pattern of a compressed-row matrix as the kernels want it.
+
+    Indices are unsigned, which spares the compiled loops the test for negative ones, and as narrow as can be.
+
+    Attributes
+    ----------
+    indptr, indices : ndarray of uint32 (uint64 for more than 2^32 entries)
+    diagonal : ndarray of int64, shape (n,)
+        Where the entries a_ii are stored; the number of entries where one is missing.
+    """
+
+    def __init__(self, matrix: sp.csr_array) -> None:
+        self._indices_of = matrix.indices
+        kind = np.uint32 if matrix.nnz < 2**32 else np.uint64
+        self.indptr, self.indices = matrix.indptr.astype(kind), matrix.indices.astype(kind)
+        self.diagonal = np.empty(matrix.shape[0], dtype=np.int64)
+        _find_diagonal(self.indptr, self.indices, self.diagonal)
+
+    @classmethod
+    def of(cls, matrix: sp.csr_array, last: Rows | None) -> Rows:
+        """Those of ``matrix``: the last ones again if its arrays of indices are the same objects."""
+        return last if last is not None and last._indices_of is matrix.indices else cls(matrix)
+
+    def take_diagonal(self, data: FloatArray, out: FloatArray) -> None:
+        """Write the entries a_ii, zero where there is none."""
+        _take_diagonal(self.diagonal, data, out)
+
+    def product(self, data: FloatArray, d: FloatArray, out: FloatArray) -> float:
+        """Write A d to ``out``; return d . A d."""
+        return float(spmv_dot(self.indptr, self.indices, data, d, out))
 
 
 @_dense

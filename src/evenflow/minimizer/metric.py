@@ -11,7 +11,7 @@ import numpy as np
 
 from evenflow.energy.base import FloatArray
 from evenflow.errors import InputError
-from evenflow.minimizer.linear_algebra import extract_diagonal, invert_entries, relative_change
+from evenflow.minimizer.linear_algebra import Rows, invert_entries, relative_change
 from evenflow.minimizer.problem import Problem
 from evenflow.preconditioner.base import Breakdown, Preconditioner
 
@@ -60,6 +60,7 @@ class Metric:
     note: str = ""
     failures: int = 0
     _pause: int = 0  # refreshes to come that leave the preconditioner alone
+    _rows: Rows | None = field(default=None, repr=False)
     _diagonal: FloatArray = field(default_factory=lambda: np.empty(0), repr=False)
     _scratch: FloatArray = field(default_factory=lambda: np.empty(0), repr=False)
 
@@ -129,7 +130,8 @@ class Metric:
         """Keep the diagonal of the matrix."""
         if self._diagonal.size != matrix.shape[0]:
             self._diagonal, self._scratch = np.empty(matrix.shape[0]), np.empty(matrix.shape[0])
-        extract_diagonal(matrix.indptr, matrix.indices, matrix.data, self._diagonal)
+        self._rows = Rows.of(matrix, self._rows)
+        self._rows.take_diagonal(matrix.data, self._diagonal)
 
     def _rebuild(self, problem: Problem, matrix: sp.csr_array) -> None:
         """Refresh the preconditioner, or fall back to the diagonal of the matrix."""
@@ -165,7 +167,8 @@ class Metric:
 
     def drift(self, matrix: sp.csr_array) -> float:
         """Relative change of the matrix's diagonal (1-norm) since the last refresh."""
-        extract_diagonal(matrix.indptr, matrix.indices, matrix.data, self._scratch)
+        self._rows = Rows.of(matrix, self._rows)
+        self._rows.take_diagonal(matrix.data, self._scratch)
         return float(relative_change(self._scratch, self._diagonal))
 
     def apply(self, problem: Problem, r: FloatArray, out: FloatArray) -> FloatArray:

@@ -13,7 +13,7 @@ from evenflow.energy.base import FloatArray
 from evenflow.errors import InputError
 from evenflow.minimizer.base import Minimizer, State
 from evenflow.minimizer.line_search import LineSearch
-from evenflow.minimizer.linear_algebra import dot, is_diagonally_dominant, move
+from evenflow.minimizer.linear_algebra import Rows, dot, is_diagonally_dominant, move
 from evenflow.minimizer.metric import Metric
 from evenflow.minimizer.problem import Problem
 from evenflow.minimizer.steihaug import End, Model, Steihaug
@@ -129,6 +129,7 @@ class NewtonCG(Minimizer):
         self._stale, self._verified, self._failed = True, False, False
         self._first_norm = state.gradient_norm
         self._model: Model | None = None
+        self._rows: Rows | None = None
 
     # ------------------------------------------------------------------ one step
 
@@ -159,13 +160,10 @@ class NewtonCG(Minimizer):
 
     def _build(self, problem: Problem, state: State) -> Model:
         """The model at the current point; refreshes the preconditioner if that is due."""
-        metric = self._metric
-        if problem.has_hessian:
-            hessian = problem.hessian(state.theta)
-            model = Model(hessian, None)
+        metric, model = self._metric, self._linearise(problem, state)
+        hessian = model.hessian
+        if hessian is not None:
             self._stale = self._stale or metric.is_diagonal or metric.drift(hessian) > self.drift
-        else:
-            hessian, model = None, Model(None, problem.hvp(state.theta))
         if self._stale:
             metric.refresh(problem, state.theta, hessian)
             self.setup_seconds = metric.seconds
@@ -173,6 +171,14 @@ class NewtonCG(Minimizer):
             self._stale, self._rate = False, 0.0
         self._model, self._square = model, 0.0
         return model
+
+    def _linearise(self, problem: Problem, state: State) -> Model:
+        """The Hessian at the current point, assembled where it can be."""
+        if not problem.has_hessian:
+            return Model(product=problem.hvp(state.theta))
+        hessian = problem.hessian(state.theta)
+        self._rows = Rows.of(hessian, self._rows)
+        return Model(hessian, self._rows)
 
     def _solve(self, problem: Problem, state: State, model: Model) -> bool:
         """Inner solve; repeated after a refresh, then with the diagonal, if the preconditioner is at fault."""
@@ -352,9 +358,6 @@ class NewtonCG(Minimizer):
         self._search.noise, self._search.scale = float(saved["noise"]), float(saved["scale"])
         self._z[:] = saved["z"]
         if bool(saved["has_model"]):
-            hessian = problem.has_hessian
             counts = problem.counts.hessian
-            self._model = (
-                Model(problem.hessian(state.theta), None) if hessian else Model(None, problem.hvp(state.theta))
-            )
+            self._model = self._linearise(problem, state)
             problem.counts.hessian = counts

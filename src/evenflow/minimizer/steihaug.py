@@ -16,7 +16,7 @@ import numpy as np
 from numba import njit
 
 from evenflow.energy.base import FloatArray
-from evenflow.minimizer.linear_algebra import IntArray, dot, spmv_dot
+from evenflow.minimizer.linear_algebra import IntArray, Rows, dot, spmv_dot
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
@@ -206,13 +206,14 @@ def smallest_ritz(alphas: FloatArray, betas: FloatArray, count: int) -> float:
 class Model:
     """The quadratic model at a point: its Hessian, assembled or as a product."""
 
-    hessian: sp.csr_array | None
-    product: Callable[[FloatArray], FloatArray] | None
+    hessian: sp.csr_array | None = None
+    rows: Rows | None = None
+    product: Callable[[FloatArray], FloatArray] | None = None
 
     def curve(self, d: FloatArray, out: FloatArray) -> float:
         """Write H d to ``out``; return d . H d."""
-        if self.hessian is not None:
-            return spmv_dot(self.hessian.indptr, self.hessian.indices, self.hessian.data, d, out)
+        if self.hessian is not None and self.rows is not None:
+            return self.rows.product(self.hessian.data, d, out)
         assert self.product is not None
         out[:] = self.product(d)
         return dot(d, out)
@@ -271,10 +272,10 @@ class Steihaug:
         """Solve for the gradient ``g`` with ``z0 = P^-1 g``; ``inverse`` if P is diagonal, else ``apply``."""
         c = self._c
         _begin(g, z0, self.x, self._work[1], self.direction, c)
-        hessian = model.hessian
-        if hessian is not None and inverse is not None:
+        hessian, rows = model.hessian, model.rows
+        if hessian is not None and rows is not None and inverse is not None:
             self.iterations, end = _solve_diagonal(
-                hessian.indptr, hessian.indices, hessian.data, inverse, self._work, c, radius, tolerance,
+                rows.indptr, rows.indices, hessian.data, inverse, self._work, c, radius, tolerance,
                 limit, self._alphas, self._betas,
             )  # fmt: skip
         else:
