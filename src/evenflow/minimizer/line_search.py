@@ -73,16 +73,18 @@ class LineSearch:
         self.theta, self.gradient = np.empty_like(state.theta), np.empty_like(state.theta)
         self.noise, self.scale = 0.0, abs(state.energy)
 
-    def evaluate(self, problem: Problem, state: State, direction: FloatArray, step: float) -> _End:
-        """Energy, gradient and slope at theta + step direction."""
+    def evaluate(
+        self, problem: Problem, state: State, direction: FloatArray, step: float
+    ) -> tuple[float, float, float]:
+        """Step, energy (inf where anything is not finite) and slope at theta + step direction."""
         move(state.theta, direction, step, self.theta)
         energy, gradient = problem.value_and_gradient(self.theta, self.gradient)
         if gradient.base is not self.gradient and gradient is not self.gradient:
             self.gradient[:] = gradient
         slope, self.square = slopes(self.gradient, direction)
-        if not (math.isfinite(slope) and math.isfinite(self.square)):
-            energy = math.inf
-        return _End(step, math.inf if math.isnan(energy) else energy, slope)
+        if not (math.isfinite(energy) and math.isfinite(slope) and math.isfinite(self.square)):
+            return step, math.inf, math.nan
+        return step, energy, slope
 
     def first_scale(self, problem: Problem, state: State, descent: FloatArray) -> float:
         """Factor on ``-descent`` that leads to the least energy on that line, from one extra gradient.
@@ -93,9 +95,8 @@ class LineSearch:
         reach = max(1.0, math.sqrt(slopes(state.theta, state.theta)[1]))
         slope = slopes(state.gradient, descent)[0]
         h = 1e-6 * reach / length
-        moved = self.evaluate(problem, state, descent, -h)
-        bend = (slope - moved.slope) / h
-        if math.isfinite(moved.energy) and abs(bend) > 1e-12 * slope * length / reach:
+        bend = (slope - self.evaluate(problem, state, descent, -h)[2]) / h
+        if abs(bend) > 1e-12 * slope * length / reach:
             return slope / abs(bend)
         return 1e-3 * reach / length
 
@@ -111,45 +112,47 @@ class LineSearch:
 
         The trial buffers hold the point that was left; :meth:`accept` was called for the one taken.
         """
+        trial = self.evaluate(problem, state, direction, step)
+        if trial[1] <= state.energy + self.decrease * step * slope and abs(trial[2]) <= -self.curvature * slope:
+            self.accept(state, trial[1])
+            return step
+        return self._bracket(problem, state, direction, slope, _End(*trial))
+
+    def _bracket(self, problem: Problem, state: State, direction: FloatArray, slope: float, trial: _End) -> float:
+        """Narrow or widen the range of steps after a first trial that did not serve."""
         f0, c1, c2 = state.energy, self.decrease, self.curvature
         credible = _EPS * (100 + math.sqrt(direction.size)) * self.scale  # as round-off
         self._tolerance = max(self.noise, 8 * _EPS * abs(f0))
         before = low = _End(0.0, f0, slope)
         high, odd, width = None, 0, math.inf
         for _ in range(self.max_trials):
-            trial = self.evaluate(problem, state, direction, step)
-            enough = trial.energy <= f0 + c1 * step * slope
+            rise = trial.energy - f0
+            enough = rise <= c1 * trial.step * slope
             if enough and abs(trial.slope) <= -c2 * slope:
                 self.accept(state, trial.energy)
-                return step
-            by_slope = c2 * slope <= trial.slope <= -0.8 * slope
-            rise = trial.energy - f0
-            if by_slope and not enough and rise <= credible:
+                return trial.step
+            if not enough and c2 * slope <= trial.slope <= -0.8 * slope and rise <= credible:
                 odd += 1
                 if rise <= self._tolerance or odd > _PATIENCE:
                     self.noise = max(self.noise, 2 * rise)
                     self.accept(state, trial.energy)
-                    return step
-            enough = enough or rise <= self._tolerance
-            if (
-                math.isfinite(trial.energy)
-                and enough
-                and trial.slope < 0
-                and trial.energy <= low.energy + self._tolerance
-            ):
+                    return trial.step
+            low_enough = (enough or rise <= self._tolerance) and trial.energy <= low.energy + self._tolerance
+            if low_enough and trial.slope < 0:
                 before, low = low, trial
             else:
                 high = trial
             step, width = (self._beyond(before, low), width) if high is None else self._between(low, high, width)
             if high is not None and abs(high.step - low.step) <= 1e-15 * high.step:
                 break
+            trial = _End(*self.evaluate(problem, state, direction, step))
         return self._settle(problem, state, direction, low)
 
     def _settle(self, problem: Problem, state: State, direction: FloatArray, low: _End) -> float:
         """Take the best point of a search that found no Wolfe point, if it lowers the energy at all."""
         if low.step == 0.0 or low.energy >= state.energy:
             return 0.0
-        self.accept(state, self.evaluate(problem, state, direction, low.step).energy)
+        self.accept(state, self.evaluate(problem, state, direction, low.step)[1])
         return low.step
 
     @staticmethod

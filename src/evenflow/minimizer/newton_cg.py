@@ -331,7 +331,7 @@ class NewtonCG(Minimizer):
             if further >= lowest:
                 break
             step, lowest = 2.0 * step, further
-        self._search.accept(state, self._search.evaluate(problem, state, d, step).energy)
+        self._search.accept(state, self._search.evaluate(problem, state, d, step)[1])
         return True
 
     # ------------------------------------------------------------------ checkpoints
