@@ -115,6 +115,17 @@ def test_torch_optimizer_is_torch(clip, decay, rng):
         np.testing.assert_allclose(state.theta, theirs, rtol=1e-14 if decay == 1.0 else 1e-11)
 
 
+def test_the_thread_setting_of_torch_is_left_alone(rng):
+    energy, problem = make_problem()
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    minimizer = TorchOptimizer()
+    minimizer.step(problem, minimizer.init(problem, rng.normal(size=energy.size)))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(before)
+    assert threads == 2
+
+
 @pytest.mark.parametrize("minimizer", ALL, ids=repr)
 def test_one_evaluation_a_step_and_a_consistent_state(minimizer, rng):
     energy, problem = make_problem()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -23,6 +24,24 @@ _REFUSED = {
     "sparseadam": "it needs sparse gradients; use optimizer='adam'",
     "muon": "it needs matrices, and theta is one vector",
 }
+
+
+_ONE_THREAD_BELOW = 1_000_000
+"""Parameters up to which torch updates them on one thread: more gain little, and wait long on a busy machine."""
+
+
+@contextlib.contextmanager
+def _few_threads(size: int) -> Iterator[None]:
+    """Keep torch on one thread for small vectors; its setting is put back."""
+    threads = torch.get_num_threads()
+    if threads == 1 or size >= _ONE_THREAD_BELOW:
+        yield
+        return
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 @dataclass
@@ -79,7 +98,8 @@ class TorchOptimizer(Minimizer):
             parameter.data = here
         gradient = torch.from_numpy(state.gradient)
         parameter.grad = gradient if self.clip_value is None else gradient.clamp(-self.clip_value, self.clip_value)
-        live.step()
+        with _few_threads(state.theta.size):
+            live.step()
         state.memory["t"] += 1
         if self.lr_decay != 1.0:
             live.param_groups[0]["lr"] = live.defaults["lr"] * self.lr_decay ** state.memory["t"]
