@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conformance.energy import EnergyConformance
 from scipy.sparse.linalg import spsolve
 
+from conformance.energy import EnergyConformance
 from evenflow import gallery
 from evenflow.energy import HeatDiffusion
 from evenflow.energy.base import FloatArray

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conformance.energy import EnergyConformance
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from conformance.energy import EnergyConformance
 from evenflow import gallery
 from evenflow.energy import Kuramoto
 from evenflow.energy.base import FloatArray

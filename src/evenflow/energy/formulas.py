@@ -92,7 +92,7 @@ class Formulas:
         for name in [*edges, *nodes]:
             if not name.isidentifier() or "__" in name:
                 raise InputError(f"a data name is {name!r}, expected a Python identifier without a double underscore")
-        found = cls(dim, pair_of == "squared_distance", edge_data=edges, node_data=nodes)
+        found = cls(dim, pair_of == "squared_distance" or dim > 1, edge_data=edges, node_data=nodes)
         if pair is not None:
             found.pair = found._record_edge(pair, "pair")
         if node is not None:
