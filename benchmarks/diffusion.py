@@ -42,6 +42,7 @@ HOPELESS = 30.0
 # A sparse factor of these graphs outgrows the memory beyond the given number of nodes.
 DIRECT = {"lbfgs-chol", "newton-chol", "whitened-adam", "newton-superlu", "large-steps"}
 FILLING = {"lattice3d": 70_000, "sbm": 5_000, "ba": 5_000, "rgg": 300_000}
+PRECONDITIONED = {"newton-pyamg", "newton-superlu", "large-steps"}
 DATA = Path(os.environ.get("EVENFLOW_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
@@ -279,7 +280,19 @@ def summarise(outcomes: list[tuple[Case, Comparison, float | None]]) -> str:
     ):
         lines.append(speed_up(outcomes, method, label))
     lines += growth(outcomes)
+    lines += [alone(case, outcome) for case, outcome, _ in outcomes if case.family in ("road", "decades")]
     return "\n".join(lines)
+
+
+def alone(case: Case, outcome: Comparison) -> str:
+    """Peers without a preconditioner that reach 1e-8 within ten times the time of ``auto``."""
+    auto = time_of(outcome, "auto", "1e-08")
+    if auto is None:
+        return f"{case.name}: auto missed 1e-08 or was not run"
+    plain = [row for row in outcome.rows if not row.own and row.method not in PRECONDITIONED]
+    times = [(row.method, row.times["1e-08"]) for row in plain]
+    near = [f"{name} ({seconds / auto:.1f})" for name, seconds in times if seconds is not None and seconds <= 10 * auto]
+    return f"{case.name}: peers without a preconditioner within ten times auto: {', '.join(near) or 'none'}"
 
 
 def speed_up(outcomes: list[tuple[Case, Comparison, float | None]], method: str, label: str) -> str:

@@ -69,4 +69,5 @@ class Peer(ABC):
     @property
     def settings(self) -> str:
         """The knobs as they stand."""
-        return ", ".join(f"{field.name}={getattr(self, field.name):.4g}" for field in fields(self))
+        knobs = {field.name: getattr(self, field.name) for field in fields(self)}
+        return ", ".join(f"{k}={v:.4g}" if isinstance(v, float) else f"{k}={v}" for k, v in knobs.items())

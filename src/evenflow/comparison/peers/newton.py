@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import warnings
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -102,13 +102,22 @@ def _legacy_seed(seed: int) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class NewtonPyamg(_DampedNewton):
-    """Newton steps by conjugate gradients with smoothed aggregation, set up anew each step."""
+    """Newton steps by conjugate gradients with algebraic multigrid, set up anew each step."""
 
     name: ClassVar[str] = "newton-pyamg"
-    description: ClassVar[str] = "damped Newton, steps by CG with PyAMG smoothed aggregation of each Hessian"
-    tuning: ClassVar[str] = "inexact: residual min(0.1, sqrt(|g| / |g0|)); PyAMG at its defaults for symmetric matrices"
+    description: ClassVar[str] = "damped Newton, steps by CG with a PyAMG hierarchy of each Hessian"
+    tuning: ClassVar[str] = (
+        "smoothed aggregation or Ruge-Stuben, whichever is faster, each at its defaults for symmetric matrices; "
+        "residual min(0.1, sqrt(|g| / |g0|))"
+    )
     package: ClassVar[str] = "pyamg"
     module: ClassVar[str] = "pyamg"
+
+    hierarchy: str = "smoothed-aggregation"
+
+    def candidates(self) -> Sequence[Peer]:
+        """Both kinds of hierarchy."""
+        return [NewtonPyamg(hierarchy=name) for name in ("smoothed-aggregation", "ruge-stuben")]
 
     def solve(self, hessian: sp.csr_array, rhs: FloatArray, tolerance: float) -> FloatArray | None:
         """Preconditioned conjugate gradients."""
@@ -120,8 +129,11 @@ class NewtonPyamg(_DampedNewton):
         matrix.indptr, matrix.indices = matrix.indptr.astype(np.int32), matrix.indices.astype(np.int32)
         if (matrix.diagonal() <= 0).any():
             return None
-        hierarchy = pyamg.smoothed_aggregation_solver(matrix, symmetry="symmetric")
-        step, _ = cg(matrix, rhs, rtol=tolerance, maxiter=500, M=hierarchy.aspreconditioner())
+        if self.hierarchy == "ruge-stuben":
+            levels = pyamg.ruge_stuben_solver(matrix)
+        else:
+            levels = pyamg.smoothed_aggregation_solver(matrix, symmetry="symmetric")
+        step, _ = cg(matrix, rhs, rtol=tolerance, maxiter=500, M=levels.aspreconditioner())
         return step
 
 
