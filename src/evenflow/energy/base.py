@@ -33,7 +33,7 @@ class BaseEnergy(ABC):
     name : str
         The name on the command line and in files.
     unit : str
-        Unit of the states.
+        Unit of the states; "rad" marks phases.
     sparse_hessian : bool
         Whether :meth:`hessian` can be had.
     graph : Graph or None

@@ -39,7 +39,7 @@ class MethodEntry:
 
 
 def _is_phase(energy: BaseEnergy) -> bool:
-    return energy.unit == "radian"
+    return energy.unit == "rad"
 
 
 def _settled(tolerance: float) -> StoppingRule:
@@ -53,7 +53,7 @@ def _optimizer(name: str) -> Callable[..., Method]:
     def build(energy: BaseEnergy, tolerance: float, lr: float | None = None, **options: Any) -> Method:
         rate = lr if lr is not None else {"sgd": None}.get(name, 0.01 if _is_phase(energy) else 0.02)
         return Direct(
-            first_order(name, rate, compiled=True, options=options),
+            first_order(name, rate, **options),
             Fluctuation(1e-10, 10) | Steps(20_000),
             name=name,
         )
@@ -97,7 +97,7 @@ def _series(energy: BaseEnergy, tolerance: float, lr: float | None = None, **opt
 
     rate = lr if lr is not None else 0.01 if _is_phase(energy) else 0.02
     stop = Fluctuation(1e-10, 10) | Steps(20_000)
-    return Direct(first_order("adam", rate, compiled=True), stop, Series(**options), name="series")
+    return Direct(first_order("adam", rate), stop, Series(**options), name="series")
 
 
 def _whitened(energy: BaseEnergy, tolerance: float, lr: float | None = None, **options: Any) -> Method:
@@ -105,7 +105,7 @@ def _whitened(energy: BaseEnergy, tolerance: float, lr: float | None = None, **o
 
     rate = lr if lr is not None else 0.02
     stop = Fluctuation(1e-10, 10) | Steps(20_000)
-    return Direct(first_order("adam", rate, compiled=True), stop, Whitening(**options), name="whitened-adam")
+    return Direct(first_order("adam", rate), stop, Whitening(**options), name="whitened-adam")
 
 
 def _flow(energy: BaseEnergy, tolerance: float, **options: Any) -> Method:

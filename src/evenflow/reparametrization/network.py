@@ -50,10 +50,10 @@ class Network(Reparametrization):
         Whether the readout sees the embedding and every hidden layer.
     output : {"identity", "phase", "free"}, optional
         Output map: "phase" confines w to (0, 2 pi); "free" leaves phases unconfined, "identity" is the same for
-        other states. By default "phase" for energies in radian, else "identity".
+        other states. By default "phase" for energies of phases (unit "rad"), else "identity".
     latent_init : {"normal", "xavier", "uniform-phase"}, optional
         Law of Z: N(0, 1/latent); uniform of half-width n^(1/d) sqrt(6 / (n + latent)); or uniform in [0, 2 pi).
-        By default "uniform-phase" for energies in radian [1]_, else "normal".
+        By default "uniform-phase" for energies of phases (unit "rad") [1]_, else "normal".
     encode_steps : int
         Most Adam steps of :meth:`encode`.
     encode_tolerance : float
@@ -117,7 +117,7 @@ class Network(Reparametrization):
         """Lay out the parameters and build the sparse operators."""
         self._shape, self.counts = energy.shape, counts
         self._nodes, self._width = energy.shape[0], energy.shape[1] if len(energy.shape) == 2 else 1
-        phases = energy.unit in ("rad", "radian")
+        phases = energy.unit == "rad"
         self._phase = (self.output or ("phase" if phases else "identity")) == "phase"
         self._latent_init = self.latent_init or ("uniform-phase" if phases else "normal")
         self._seen = range(self.layers + 1) if self.residual else (self.layers,)  # levels that the readout sees

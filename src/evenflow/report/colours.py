@@ -28,7 +28,7 @@ class Field:
     values : ndarray, shape (n,)
         Phases are taken modulo 2 pi.
     unit : str
-        "rad" or "radian" makes it cyclic.
+        "rad" makes it cyclic.
     """
 
     values: npt.NDArray[np.float64]
@@ -42,7 +42,7 @@ class Field:
     @property
     def cyclic(self) -> bool:
         """Whether the values are phases."""
-        return self.unit in ("rad", "radian")
+        return self.unit == "rad"
 
     @property
     def label(self) -> str:
