@@ -143,7 +143,10 @@ def from_spec(spec: str) -> Graph:
         raise InputError(
             f"{spec!r} does not fit {name}{signature}: {error}; an example is {family.example!r}"
         ) from None
-    return build(*positional, **options)
+    try:
+        return build(*positional, **options)
+    except InputError as error:
+        raise InputError(f"{spec!r}: {error}; an example is {family.example!r}") from error
 
 
 def number(text: str) -> int:

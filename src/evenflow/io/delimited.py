@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from evenflow.edge_list import Duplicates, SelfLoops
 from evenflow.errors import FileFormatError
 from evenflow.graph import Graph
+from evenflow.graph.edge_list import Duplicates, SelfLoops
 from evenflow.io.source import WHOLE, build, clip, index_names, read_lines, real
 
 __all__ = ["read_edge_list"]

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from evenflow.edge_list import Duplicates, SelfLoops
 from evenflow.errors import FileFormatError
 from evenflow.graph import Graph
+from evenflow.graph.edge_list import Duplicates, SelfLoops
 from evenflow.io.source import build, clip, index_names, read_lines, real, whole
 
 __all__ = ["read_g2o"]

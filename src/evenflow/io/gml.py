@@ -6,9 +6,9 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evenflow.edge_list import Duplicates, SelfLoops, Symmetrize
 from evenflow.errors import FileFormatError, InputError
 from evenflow.graph import Graph
+from evenflow.graph.edge_list import Duplicates, SelfLoops, Symmetrize
 from evenflow.io.source import read_lines
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def read_gml(
     weight : str or None
         Edge attribute that holds the weights; some files call it "value".
     duplicates, self_loops, symmetrize
-        As in :func:`evenflow.convert.from_networkx`.
+        As in :func:`evenflow.graph.convert.from_networkx`.
 
     Returns
     -------

@@ -11,9 +11,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from evenflow.edge_list import Duplicates, SelfLoops
 from evenflow.errors import FileFormatError
 from evenflow.graph import Graph
+from evenflow.graph.edge_list import Duplicates, SelfLoops
 from evenflow.io.source import build, clip, index_names, read_lines, real
 
 __all__ = ["read_matpower"]

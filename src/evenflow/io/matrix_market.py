@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from evenflow.arrays import EdgeError
-from evenflow.edge_list import Duplicates, SelfLoops, Symmetrize, symmetrised
 from evenflow.errors import FileFormatError
 from evenflow.graph import Graph
+from evenflow.graph.arrays import EdgeError
+from evenflow.graph.edge_list import Duplicates, SelfLoops, Symmetrize, symmetrised
 from evenflow.io.source import build, read_lines, whole
 
 __all__ = ["read_matrix_market"]

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from evenflow.edge_list import Duplicates, SelfLoops, Symmetrize, symmetrised
 from evenflow.errors import FileFormatError, InputError
 from evenflow.graph import Graph
+from evenflow.graph.edge_list import Duplicates, SelfLoops, Symmetrize, symmetrised
 from evenflow.io.source import build, clip, index_names, read_lines
 
 __all__ = ["read_node_link"]
@@ -36,7 +36,7 @@ def read_node_link(
     duplicates, self_loops
         As in :meth:`evenflow.Graph.from_edges`.
     symmetrize : {"error", "mean", "sum", "max"}
-        For ``"directed": true``, as in :func:`evenflow.convert.from_networkx`.
+        For ``"directed": true``, as in :func:`evenflow.graph.convert.from_networkx`.
 
     Returns
     -------

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from evenflow.arrays import EdgeError
 from evenflow.errors import FileFormatError, InputError
 from evenflow.graph import Graph
+from evenflow.graph.arrays import EdgeError
 
 __all__ = ["build", "clip", "index_names", "read_bytes", "read_lines", "real", "whole"]
 

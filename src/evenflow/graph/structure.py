@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from evenflow.arrays import reals
 from evenflow.errors import InputError
+from evenflow.graph.arrays import reals
 
 if TYPE_CHECKING:
     import scipy.sparse as sp

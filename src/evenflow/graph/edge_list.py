@@ -8,8 +8,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from evenflow.arrays import EdgeError, as_array, choice, integers, reals
 from evenflow.errors import InputError
+from evenflow.graph.arrays import EdgeError, as_array, choice, integers, reals
 
 __all__ = [
     "Duplicates",

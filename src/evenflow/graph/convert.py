@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from evenflow.arrays import integers, reals
-from evenflow.edge_list import Duplicates, SelfLoops, Symmetrize, symmetrised
 from evenflow.errors import InputError
-from evenflow.graph import Graph
+from evenflow.graph.arrays import integers, reals
+from evenflow.graph.edge_list import Duplicates, SelfLoops, Symmetrize, symmetrised
+from evenflow.graph.graph import Graph
 
 if TYPE_CHECKING:
     import networkx as nx

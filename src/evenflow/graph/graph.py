@@ -1,4 +1,4 @@
-"""Graph: an immutable, undirected, weighted graph held as arrays."""
+"""Graph: building one, and what it holds."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from evenflow.arrays import as_array, integers, name_tuple, position_array, reals, triangle_array
-from evenflow.edge_list import Duplicates, SelfLoops, canonical, check_canonical, node_count, pair_array
 from evenflow.errors import InputError
-from evenflow.structure import Structure
+from evenflow.graph.arrays import as_array, integers, name_tuple, position_array, reals, triangle_array
+from evenflow.graph.edge_list import Duplicates, SelfLoops, canonical, check_canonical, node_count, pair_array
+from evenflow.graph.structure import Structure
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -211,28 +211,28 @@ class Graph(Structure):
 
     @classmethod
     def from_networkx(cls, graph: nx.Graph, **options: Any) -> Graph:
-        """Graph of a NetworkX graph; the options are those of :func:`evenflow.convert.from_networkx`."""
-        from evenflow.convert import from_networkx
+        """Graph of a NetworkX graph; the options are those of :func:`evenflow.graph.convert.from_networkx`."""
+        from evenflow.graph.convert import from_networkx
 
         return from_networkx(graph, **options)
 
     @classmethod
     def from_scipy(cls, matrix: Any, positions: npt.ArrayLike | None = None, **options: Any) -> Graph:
-        """Graph of a square adjacency matrix; the options are those of :func:`evenflow.convert.from_scipy`."""
-        from evenflow.convert import from_scipy
+        """Graph of a square adjacency matrix; the options are those of :func:`evenflow.graph.convert.from_scipy`."""
+        from evenflow.graph.convert import from_scipy
 
         return from_scipy(matrix, positions, **options)
 
     @classmethod
     def from_pyg(cls, data: torch_geometric.data.Data, **options: Any) -> Graph:
-        """Graph of PyTorch Geometric ``Data``; the options are those of :func:`evenflow.convert.from_pyg`."""
-        from evenflow.convert import from_pyg
+        """Graph of PyTorch Geometric ``Data``; the options are those of :func:`evenflow.graph.convert.from_pyg`."""
+        from evenflow.graph.convert import from_pyg
 
         return from_pyg(data, **options)
 
     def to_networkx(self) -> nx.Graph:
         """NetworkX graph with "weight", the edge data, and "pos" of the nodes."""
-        from evenflow.convert import to_networkx
+        from evenflow.graph.convert import to_networkx
 
         return to_networkx(self)
 
@@ -241,8 +241,8 @@ class Graph(Structure):
         return self.adjacency.copy()
 
     def to_pyg(self) -> torch_geometric.data.Data:
-        """PyTorch Geometric ``Data``; see :func:`evenflow.convert.to_pyg`."""
-        from evenflow.convert import to_pyg
+        """PyTorch Geometric ``Data``; see :func:`evenflow.graph.convert.to_pyg`."""
+        from evenflow.graph.convert import to_pyg
 
         return to_pyg(self)
 
