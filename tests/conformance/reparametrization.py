@@ -35,7 +35,7 @@ class ReparametrizationConformance:
     def energy(self, request: pytest.FixtureRequest) -> QuarticDiffusion:
         graph = square_lattice(4) if request.param.startswith("lattice") else scattered_graph()
         d = {"lattice-2d-states": 2, "scattered-3d-states": 3}.get(request.param)
-        return QuarticDiffusion(graph, d, unit="radian" if request.param == "lattice-phases" else "")
+        return QuarticDiffusion(graph, d, unit="rad" if request.param == "lattice-phases" else "")
 
     @pytest.fixture
     def member(self, energy: QuarticDiffusion) -> Reparametrization:

@@ -163,7 +163,7 @@ def test_gcn_pullback_matches_finite_differences(seed, hidden, layers, residual,
 
 
 def test_phases_are_confined_unless_free():
-    phases = QuarticDiffusion(square_lattice(4), unit="radian")
+    phases = QuarticDiffusion(square_lattice(4), unit="rad")
     for output, confined in ((None, True), ("phase", True), ("free", False), ("identity", False)):
         network = ready(GCN(hidden=4, output=output), phases)
         w = network.decode(100.0 * np.random.default_rng(0).normal(size=network.size))
@@ -193,7 +193,7 @@ def test_matrices_are_xavier_normal_and_biases_zero():
 
 
 def test_phases_are_encoded_modulo_a_turn(rng):
-    energy = QuarticDiffusion(square_lattice(4), unit="radian")
+    energy = QuarticDiffusion(square_lattice(4), unit="rad")
     network = ready(GCN(hidden=8), energy)
     w = rng.uniform(1.0, 5.0, size=energy.shape)
     back = network.decode(network.encode(w + TWO_PI * rng.integers(-2, 3, size=energy.shape), rng))
@@ -254,7 +254,7 @@ def test_states_that_are_not_finite_are_not_encoded(rng):
 
 
 def test_extreme_parameters_raise_no_warning():
-    network = ready(GCN(hidden=4), QuarticDiffusion(square_lattice(4), unit="radian"))
+    network = ready(GCN(hidden=4), QuarticDiffusion(square_lattice(4), unit="rad"))
     theta = np.full(network.size, -1e6)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
