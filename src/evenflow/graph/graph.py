@@ -32,6 +32,7 @@ class Graph(Structure):
     Build one with a ``from_*`` constructor, :func:`evenflow.read_graph` or :mod:`evenflow.gallery`. The
     arrays given here are taken over as they are (and made read-only); they must already be in order.
     Weights may be negative or zero; what cannot work with such weights refuses them itself.
+    All arrays are read-only; ``torch.tensor(graph.edges)`` copies, where indexing a tensor by them would warn.
 
     Attributes
     ----------
