@@ -121,7 +121,7 @@ def test_table_tells_everything(comparison):
     text = str(comparison)
     assert "not applicable: needs a graph [of edges]" in text
     assert "E* = 2: given" in text
-    for word in ("10 ms", "1e-08", "set-up", "warm-up", "wall seconds", "slow: evenflow 0.1.0; none", "3.11"):
+    for word in ("10 ms", "1e-08", "passes", "set-up", "warm-up", "wall seconds", "slow: evenflow 0.1.0; none", "3.11"):
         assert word in text
     lines = text.splitlines()
     order = [
@@ -129,6 +129,16 @@ def test_table_tells_everything(comparison):
         for m, s in (("auto", 0), ("auto", 1), ("slow", 1), ("slow", 0))
     ]
     assert order == sorted(order)
+
+
+def test_narrow_table_keeps_what_matters(comparison):
+    from evenflow.report.tables import as_text, comparison_table
+
+    text = as_text(comparison_table(comparison, 80), 80)
+    assert max(map(len, text.splitlines())) <= 80
+    header = next(line for line in text.splitlines() if line.startswith("method"))
+    assert header.split() == ["method", "seed", "0.0001", "1e-08", "ratio", "set-up", "gap", "status"]
+    assert "…" not in text
 
 
 def test_plot(comparison):

@@ -171,7 +171,7 @@ class Comparison:
     def __str__(self) -> str:
         from evenflow.report.tables import as_text, comparison_table
 
-        return as_text(comparison_table(self))
+        return as_text(comparison_table(self, 200), 200)
 
     def plot(self, path: str | Path | None = None) -> Figure:
         """Draw gap against seconds, both logarithmic; write to ``path`` if given."""

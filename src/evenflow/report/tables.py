@@ -14,6 +14,9 @@ from evenflow.errors import InputError
 if TYPE_CHECKING:
     from evenflow.comparison import Comparison, Row
 
+_WIDE = 150
+_EXTRA = ("passes", "warm-up", "tuning", "evals", "hvp", "|grad|")
+
 __all__ = ["as_text", "comparison_table", "format_seconds"]
 
 
@@ -40,17 +43,23 @@ def _three(value: float) -> str:
     return f"{value:.3g}" if value < 999.5 else f"{value:.0f}"
 
 
-def comparison_table(comparison: Comparison) -> Table:
+def comparison_table(comparison: Comparison, width: int | None = None) -> Table:
     """One row for each method and seed, fastest first; how it was measured, below.
 
     Parameters
     ----------
     comparison : Comparison
+    width : int, optional
+        Characters in a line, by default those of the terminal (80 where there is none). Fewer than 150 leave out
+        passes, warm-up, tuning, evaluations and gradient norm; the data have them.
 
     Returns
     -------
     rich.table.Table
     """
+    from rich.console import Console
+
+    wide = (Console().width if width is None else width) >= _WIDE
     graph = comparison.graph
     where = f" on {graph['nodes']} nodes, {graph['edges']} edges" if graph else ""
     table = Table(
@@ -59,18 +68,18 @@ def comparison_table(comparison: Comparison) -> Table:
         title_justify="left",
         caption_justify="left",
         pad_edge=False,
+        padding=(0, 2 if wide else 1, 0, 0),
         box=None,
     )
-    table.add_column("method", style="bold", no_wrap=True)
-    table.add_column("seed", justify="right")
-    for target in comparison.targets:
-        table.add_column(f"{target:.0e}", justify="right", no_wrap=True)
-    for name in ("ratio", "passes", "set-up", "warm-up", "tuning", "evals", "hvp", "final gap", "|grad|"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("status", overflow="fold")
     best = _best(comparison)
-    for row in sorted(comparison.rows, key=lambda row: _sort_key(comparison, row)):
-        table.add_row(*_cells(comparison, row, best))
+    rows = sorted(comparison.rows, key=lambda row: _sort_key(comparison, row))
+    columns = [_cells(comparison, row, best) for row in rows]
+    for name in columns[0] if columns else ():
+        if wide or name not in _EXTRA:
+            left = name in ("method", "status")
+            table.add_column(name, justify="left" if left else "right", no_wrap=name != "status", overflow="fold")
+    for cells in columns:
+        table.add_row(*(cell for name, cell in cells.items() if wide or name not in _EXTRA))
     return table
 
 
@@ -93,30 +102,34 @@ def _sort_key(comparison: Comparison, row: Row) -> tuple[float, ...]:
     return (len(times), float("inf") if row.gap is None else row.gap)
 
 
-def _cells(comparison: Comparison, row: Row, best: dict[str, float]) -> list[Text | str]:
-    """One row as cells."""
-    cells: list[Text | str] = [Text(row.method, style="" if row.own else "not bold"), str(row.seed)]
+def _cells(comparison: Comparison, row: Row, best: dict[str, float]) -> dict[str, Text | str]:
+    """One row as cells by column."""
+    cells: dict[str, Text | str] = {"method": Text(row.method, style="bold" if row.own else ""), "seed": str(row.seed)}
     for key, seconds in row.times.items():
-        cells.append(
-            Text(format_seconds(seconds), style="green" if seconds is not None and seconds == best[key] else "")
-        )
+        fastest = seconds is not None and seconds == best[key]
+        cells[key] = Text(format_seconds(seconds), style="green" if fastest else "")
     last = comparison.targets[-1]
     seconds, passes = row.times.get(f"{last:g}"), comparison.passes(row, last)
-    cells.append("-" if seconds is None else f"{seconds / best[f'{last:g}']:.3g}" if best[f"{last:g}"] else "1")
-    cells.append("-" if passes is None else f"{passes:.0f}")
-    cells += [format_seconds(row.setup_seconds), format_seconds(row.warmup_seconds)]
-    cells.append(format_seconds(row.tuning_seconds) if row.tuning_seconds else "-")
     evaluations = row.counts.get("value", 0) + row.counts.get("gradient", 0)
-    cells += [str(evaluations) if row.repeats else "-", str(row.counts.get("hvp", 0)) if row.repeats else "-"]
-    cells += [
-        "-" if row.gap is None else f"{row.gap:.1e}",
-        "-" if row.gradient_norm is None else f"{row.gradient_norm:.1e}",
-    ]
+    return cells | {
+        "ratio": "-" if seconds is None else _three(seconds / (best[f"{last:g}"] or 1.0)),
+        "passes": "-" if passes is None else f"{passes:.0f}",
+        "set-up": format_seconds(row.setup_seconds),
+        "warm-up": format_seconds(row.warmup_seconds),
+        "tuning": format_seconds(row.tuning_seconds or None),
+        "evals": str(evaluations) if row.repeats else "-",
+        "hvp": str(row.counts.get("hvp", 0)) if row.repeats else "-",
+        "gap": "-" if row.gap is None else f"{row.gap:.1e}",
+        "|grad|": "-" if row.gradient_norm is None else f"{row.gradient_norm:.1e}",
+        "status": _verdict(row),
+    }
+
+
+def _verdict(row: Row) -> Text:
+    """Status, with the reason where there is more to say."""
     if row.status == "reached" or not row.reason:
-        cells.append(row.status)
-    else:
-        cells.append(Text(row.reason if row.reason.startswith(row.status) else f"{row.status}: {row.reason}"))
-    return cells
+        return Text(row.status)
+    return Text(row.reason if row.reason.startswith(row.status) else f"{row.status}: {row.reason}")
 
 
 def _notes(comparison: Comparison) -> list[str]:
