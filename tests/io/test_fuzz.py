@@ -54,7 +54,7 @@ JUNK = [
 ]
 
 
-def attempt(path: Path, content: bytes) -> None:
+def check_reads_or_refuses(path: Path, content: bytes) -> None:
     """Read, and let only the library's own errors and warnings pass."""
     path.write_bytes(content)
     with warnings.catch_warnings():
@@ -138,15 +138,15 @@ class TestFuzz:
     @settings(max_examples=120)
     @given(change=damage())
     def test_damaged_small_files(self, folder: Path, suffix: str, change: Callable[[bytes], bytes]) -> None:
-        attempt(folder / f"small.{suffix}", change(TEXTS[suffix].encode()))
+        check_reads_or_refuses(folder / f"small.{suffix}", change(TEXTS[suffix].encode()))
 
     @pytest.mark.parametrize("suffix", TEXTS)
     @settings(max_examples=60)
     @given(content=st.binary(max_size=80) | st.text(max_size=60).map(lambda text: text.encode("utf-8", "replace")))
     def test_any_bytes(self, folder: Path, suffix: str, content: bytes) -> None:
-        attempt(folder / f"any.{suffix}", content)
+        check_reads_or_refuses(folder / f"any.{suffix}", content)
         first = TEXTS[suffix].split("\n")[0].encode()
-        attempt(folder / f"any.{suffix}", first + b"\n" + content)
+        check_reads_or_refuses(folder / f"any.{suffix}", first + b"\n" + content)
 
     @settings(max_examples=120)
     @given(change=damage(), pick=st.integers(0, 5))
@@ -154,20 +154,20 @@ class TestFuzz:
         self, folder: Path, written: dict[str, bytes], change: Callable[[bytes], bytes], pick: int
     ) -> None:
         name = sorted(written)[pick]
-        attempt(folder / f"damaged-{name}", change(written[name]))
+        check_reads_or_refuses(folder / f"damaged-{name}", change(written[name]))
 
     @pytest.mark.parametrize("name", ["bunny.ply", "neulay_rg_n1k_e4k.json", "pglib_opf_case118_ieee.m"])
     @settings(max_examples=40)
     @given(change=damage())
     def test_damaged_real_files(self, folder: Path, data: Path, name: str, change: Callable[[bytes], bytes]) -> None:
-        attempt(folder / f"damaged-{name}", change((data / name).read_bytes()))
+        check_reads_or_refuses(folder / f"damaged-{name}", change((data / name).read_bytes()))
 
     @settings(max_examples=80)
     @given(change=damage())
     def test_damaged_header_of_a_binary_mesh(self, folder: Path, data: Path, change: Callable[[bytes], bytes]) -> None:
         content = (data / "bunny.ply").read_bytes()
         stop = content.index(b"end_header")
-        attempt(folder / "header.ply", change(content[:stop]) + content[stop:])
+        check_reads_or_refuses(folder / "header.ply", change(content[:stop]) + content[stop:])
 
     @pytest.mark.parametrize(
         ("name", "text"),
@@ -186,9 +186,9 @@ class TestFuzz:
         ],
     )
     def test_a_small_file_takes_little_memory(self, folder: Path, name: str, text: str) -> None:
-        attempt(folder / name, text.encode())  # imports happen here, outside the measurement
+        check_reads_or_refuses(folder / name, text.encode())  # imports happen here, outside the measurement
         tracemalloc.start()
-        attempt(folder / name, text.encode())
+        check_reads_or_refuses(folder / name, text.encode())
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert peak < 2e6
