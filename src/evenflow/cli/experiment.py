@@ -65,6 +65,10 @@ def run(
     for line in outcome.findings:
         console.print(f"- {line}", markup=False, highlight=False)
     for table in outcome.tables:
-        console.print(Markdown("\n" + table.markdown()))
+        text = "\n" + table.markdown()
+        if console.is_terminal:
+            console.print(Markdown(text))
+        else:
+            typer.echo(text)
     if record["files"]:
         err.print(f"wrote {', '.join(record['files'])} to {out}", markup=False)

@@ -141,7 +141,7 @@ def run(setting: Setting) -> Outcome:
     """Repeat figure 3 of the paper with teleports that keep the loss."""
     outcome = Outcome()
     with single_thread():
-        train(0, "GD", schedule=[5], group="gl", steps=10)  # untimed warm-up, as published
+        train(0, next(iter(OPTIMIZERS)), schedule=[5], group="gl", steps=10)  # untimed warm-up, as published
         for optimizer in OPTIMIZERS:
             _one_optimizer(outcome, setting, optimizer)
     return outcome

@@ -26,10 +26,10 @@ Cell = tuple[int, float, float, float]
 
 INTERVAL, INNER = 10, 10
 NOTE = (
-    "Full-batch gradient descent with a teleport of 10 inner steps every 10 epochs, float64, one thread; seconds of the "
-    "fastest seed, for all teleports of the run. The paper (its own code) reports a polynomial in the width, a line in the "
-    "depth, and teleports dominating the time; counting operations gives l d n^2 for the pseudo-inverses and l d^2 n for "
-    "an inner step, to which our exact exponentials add l d^3."
+    "Full-batch gradient descent with a teleport of 10 inner steps every 10 epochs, float64, one thread; seconds of "
+    "the fastest seed, for all teleports of the run. The paper (its own code) reports a polynomial in the width, a "
+    "line in the depth, and teleports dominating the time; counting operations gives l d n^2 for the pseudo-inverses "
+    "and l d^2 n for an inner step, to which our exact exponentials add l d^3."
 )
 
 

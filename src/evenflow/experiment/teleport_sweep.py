@@ -85,9 +85,9 @@ def _grid(outcome: Outcome, setting: Setting, optimizer: str, form: str, plain: 
             f"{optimizer}, {form}: speed-up in steps (in seconds) to a loss change below {TOLERANCE:g} in one step",
             columns,
             rows,
-            f"Mean over {len(plain)} seeds; plain {optimizer} needs {needed:.0f} steps and ends at {finals[0]:.3g}. The "
-            "paper reports most converged cells above 1, with a teleport that lowers the loss by itself; its grid and "
-            "tolerance are lost, these are ours.",
+            f"Mean over {len(plain)} seeds; plain {optimizer} needs {needed:.0f} steps and ends at {finals[0]:.3g}. "
+            "The paper reports most converged cells above 1, with a teleport that lowers the loss by itself; its grid "
+            "and tolerance are lost, these are ours.",
         )
     )
     outcome.findings.append(
