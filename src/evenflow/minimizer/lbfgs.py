@@ -37,9 +37,10 @@ class LBFGS(Minimizer):
     memory : int
         Number of pairs kept.
     preconditioner : Preconditioner, optional
-    source : {"curvature", "hessian"}
-        The matrix that the preconditioner stands for. "curvature": ``energy.curvature()``, built once.
-        "hessian": the Hessian at the first step, built again when it has drifted.
+    source : {"hessian", "curvature"}
+        The matrix that the preconditioner stands for. "hessian": the Hessian at the first step, built again when
+        it has drifted (where there is no sparse Hessian, as "curvature"). "curvature": ``energy.curvature()``,
+        built once.
     drift : float
         With "hessian": rebuild when the Hessian's diagonal has changed by more than this fraction (1-norm)
         since the last rebuild. The pairs are dropped then.
@@ -54,12 +55,12 @@ class LBFGS(Minimizer):
     --------
     >>> from evenflow.minimizer import LBFGS
     >>> LBFGS(memory=5)
-    LBFGS(memory=5, preconditioner=None, source='curvature', drift=0.5, check_every=10)
+    LBFGS(memory=5, preconditioner=None, source='hessian', drift=0.5, check_every=10)
     """
 
     memory: int = 10
     preconditioner: Preconditioner | None = None
-    source: Source = "curvature"
+    source: Source = "hessian"
     drift: float = 0.5
     check_every: int = 10
 

@@ -34,8 +34,9 @@ class NonlinearCG(Minimizer):
     Parameters
     ----------
     preconditioner : Preconditioner, optional
-    source : {"curvature", "hessian"}
-        The matrix that the preconditioner stands for: ``energy.curvature()``, or the Hessian at the first step.
+    source : {"hessian", "curvature"}
+        The matrix that the preconditioner stands for: the Hessian at the first step (where there is one), or
+        ``energy.curvature()``.
     curvature : float
         Constant of the slope condition of the line search: the smaller, the more exact.
 
@@ -49,11 +50,11 @@ class NonlinearCG(Minimizer):
     --------
     >>> from evenflow.minimizer import NonlinearCG
     >>> NonlinearCG()
-    NonlinearCG(preconditioner=None, source='curvature', curvature=0.1)
+    NonlinearCG(preconditioner=None, source='hessian', curvature=0.1)
     """
 
     preconditioner: Preconditioner | None = None
-    source: Source = "curvature"
+    source: Source = "hessian"
     curvature: float = 0.1
 
     name: ClassVar[str] = "ncg"

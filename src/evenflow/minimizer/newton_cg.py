@@ -23,6 +23,8 @@ from evenflow.status import Status
 __all__ = ["NewtonCG"]
 
 _SLOPE = 0.2  # of the line search: what a full Newton step along a quartic leaves (8 / 27) asks for a longer one
+_TELLING = 10  # iterations of an inner solve whose rate of convergence is believed
+_DIGITS = 3.0  # of the residual's norm that are certainly still to be gained when the rate is judged
 _FORGET = 4.0  # growth a step of the smallest Ritz value believed in
 _GROWTH = 3.0  # of the radius after a good step that it cut
 
@@ -37,10 +39,11 @@ class NewtonCG(Minimizer):
     result for the Wolfe conditions beginning at length 1. The inner solve stops at a residual tolerance that
     tightens with the progress of the gradient, both in the norm of P^-1 (forcing terms [2]_, choice 2).
 
-    While an inner solve needs fewer than ``patience`` iterations, the diagonal of the Hessian preconditions:
-    far from the minimum one iteration often does, and nothing need be built. From then on the preconditioner
-    is in use. It is refreshed when the Hessian's diagonal has changed by more than ``drift`` since the
-    last refresh, or the inner iterations for each digit have grown by ``growth``. One that shows itself
+    The first ``patience`` inner iterations, whatever the number of steps, are preconditioned by the diagonal of
+    the Hessian: far from the minimum one or two a step often do, and easy problems are solved before a set-up
+    would have paid. The preconditioner is built then, or as soon as a solve shows that three digits would cost
+    that many iterations. It is refreshed when the Hessian's diagonal has changed by more than ``drift`` since
+    the last refresh, or the inner iterations for each digit have grown by ``growth``. One that shows itself
     indefinite is refreshed at once, then replaced by the diagonal; only if that fails, too, the status is
     BREAKDOWN.
 
@@ -54,7 +57,7 @@ class NewtonCG(Minimizer):
     ----------
     preconditioner : Preconditioner, optional
     patience : int
-        0 builds the preconditioner at once.
+        About the cost of building the preconditioner, in products with the Hessian; 0 builds it at once.
     drift : float
     growth : float
     forcing : float
@@ -83,9 +86,9 @@ class NewtonCG(Minimizer):
     """
 
     preconditioner: Preconditioner | None = None
-    patience: int = 10
+    patience: int = 60
     drift: float = 0.3
-    growth: float = 1.5
+    growth: float = 1.25
     forcing: float = 0.3
     exponent: float = 1.5
     max_inner: int = 5000
@@ -126,6 +129,7 @@ class NewtonCG(Minimizer):
         self._radius, self._eta = math.inf, self.forcing
         self._smallest, self._rate = math.inf, 0.0  # smallest Ritz value, inner iterations a digit
         self._square = 0.0  # g . P^-1 g, zero while P^-1 g is not at hand
+        self._spent = 0  # inner iterations while the preconditioner waits
         self._stale, self._verified, self._failed = True, False, False
         self._first_norm = state.gradient_norm
         self._model: Model | None = None
@@ -204,7 +208,7 @@ class NewtonCG(Minimizer):
     def _run(self, problem: Problem, model: Model, b: FloatArray, z: FloatArray, tolerance: float) -> None:
         """Conjugate gradients for H x = -b, counted."""
         metric, counts = self._metric, problem.counts
-        limit = min(self.patience, self.max_inner) if metric.waiting else self.max_inner
+        limit = min(max(self.patience - self._spent, 1), self.max_inner) if metric.waiting else self.max_inner
         self._solver.solve(
             model, b, z, metric.inverse, lambda r, out: metric.apply(problem, r, out),
             flexible=metric.flexible, radius=self._radius, tolerance=tolerance, limit=limit,
@@ -225,11 +229,13 @@ class NewtonCG(Minimizer):
     def _judge_metric(self, problem: Problem) -> None:
         """Ask for the preconditioner, or for a fresh one, when the inner solve was long."""
         solver, metric = self._solver, self._metric
+        rate = solver.iterations / max(-math.log10(max(solver.reduction, 1e-300)), 0.1)
         if metric.waiting:
-            if solver.iterations >= self.patience:
+            self._spent += solver.iterations
+            slow = solver.iterations >= _TELLING and rate > self.patience / _DIGITS
+            if slow or self._spent >= self.patience:
                 metric.waiting, self._stale, self._smallest = False, True, math.inf
         elif not metric.is_diagonal and problem.has_hessian and not math.isnan(solver.smallest):
-            rate = solver.iterations / max(-math.log10(max(solver.reduction, 1e-300)), 0.1)
             if self._rate == 0.0:
                 self._rate = max(rate, 2.0)
             elif rate > self.growth * self._rate:
@@ -340,7 +346,8 @@ class NewtonCG(Minimizer):
         """Radius, forcing term, P^-1 g and the points that the preconditioner was built at."""
         return {
             "radius": self._radius, "eta": self._eta, "smallest": self._smallest, "rate": self._rate,
-            "square": self._square, "stale": self._stale, "verified": self._verified, "failed": self._failed,
+            "spent": self._spent, "square": self._square, "stale": self._stale, "verified": self._verified,
+            "failed": self._failed,
             "first_norm": self._first_norm, "has_model": self._model is not None, "z": self._z.copy(),
             "noise": self._search.noise, "scale": self._search.scale, **self._metric.export(),
         }  # fmt: skip
@@ -352,6 +359,7 @@ class NewtonCG(Minimizer):
         self._metric.restore(problem, saved)
         self._radius, self._eta = float(saved["radius"]), float(saved["eta"])
         self._smallest, self._rate = float(saved["smallest"]), float(saved["rate"])
+        self._spent = int(saved["spent"])
         self._square, self._stale = float(saved["square"]), bool(saved["stale"])
         self._verified, self._failed = bool(saved["verified"]), bool(saved["failed"])
         self._first_norm = float(saved["first_norm"])
