@@ -233,3 +233,21 @@ def test_torch_value_follows_dtype() -> None:
     assert float(energy.torch_value(w)) == pytest.approx(energy.value(w.double().numpy()), rel=1e-5)
     with pytest.raises(InputError, match="w has shape"):
         energy.torch_value(torch.zeros(3))
+
+
+def test_hessian_of_squared_distances_at_a_constant_is_the_laplacian() -> None:
+    """Each edge once gives 2 f'(0) L for every component; over ordered pairs it is 4 f'(0) L."""
+    energy = Energy(GRAPH, pair=lambda r2: 3 * ef.tanh(r2), pair_of="squared_distance", dim=2)
+    expected = np.kron(6 * GRAPH.laplacian.toarray(), np.eye(2))
+    np.testing.assert_allclose(energy.hessian(np.full((30, 2), 0.7)).toarray(), expected, atol=1e-13)
+
+
+def test_every_attribute_of_the_graph_is_saved() -> None:
+    graph = gallery.lattice(3, 4, periodic=True)
+    graph = graph.replace(
+        names=[("a", k) for k in range(12)], edge_data={"d": np.arange(24.0)}, oriented=["d"], triangles=[[0, 1, 2]]
+    )
+    again = Energy.restore(Energy(graph, pair=lambda x: x**2).export()).graph
+    assert (again.names, again.grid, again.periodic, again.oriented) == (graph.names, (3, 4), True, {"d"})
+    for name in ("edges", "weights", "positions", "triangles"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(graph, name))

@@ -85,3 +85,12 @@ def test_function_must_return_one_number() -> None:
         TorchEnergy(lambda w: w, 20).value(np.zeros(20))
     with pytest.raises(InputError, match="fn returned float"):
         TorchEnergy(lambda w: 1.0, 20).value(np.zeros(20))  # type: ignore[arg-type, return-value]
+
+
+def test_pickles_where_its_function_does(rng: np.random.Generator) -> None:
+    energy = TorchEnergy(bonds, (20, 2), graph=GRAPH, couplings="neighbours")
+    state = energy.__getstate__()
+    again = TorchEnergy.__new__(TorchEnergy)
+    again.__setstate__(state)
+    w = energy.initial(rng)
+    np.testing.assert_array_equal(again.hessian(w).data, energy.hessian(w).data)

@@ -122,7 +122,7 @@ def _generator_version() -> bytes:
     import numba
 
     digest = hashlib.sha256(f"{numba.__version__} {sys.version_info[:2]}".encode())
-    for name in ("codegen.py", "symbolic.py", "potential.py"):
+    for name in ("codegen.py", "source.py", "symbolic.py", "potential.py"):
         digest.update(Path(__file__).with_name(name).read_bytes())
     return digest.digest()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,18 +11,21 @@ from evenflow.graph import Graph
 
 __all__ = ["graph_from_arrays", "graph_to_arrays"]
 
-_OPTIONAL = ("positions", "triangles")
-
 
 def graph_to_arrays(graph: Graph) -> dict[str, Any]:
-    """Everything a graph holds, as arrays, numbers and lists of strings."""
-    saved: dict[str, Any] = {"n_nodes": graph.n_nodes, "edges": graph.edges, "weights": graph.weights}
-    saved |= {name: getattr(graph, name) for name in _OPTIONAL}
-    grid = getattr(graph, "grid", None)
-    saved["grid"] = None if grid is None else list(grid)
-    saved["edge_data"] = dict(graph.edge_data)
-    saved["oriented"] = sorted(graph.oriented)
-    return saved
+    """Everything a graph holds, as arrays, numbers and lists; node names other than numbers and text become text."""
+    return {
+        "n_nodes": graph.n_nodes,
+        "edges": graph.edges,
+        "weights": graph.weights,
+        "positions": graph.positions,
+        "triangles": graph.triangles,
+        "edge_data": dict(graph.edge_data),
+        "oriented": sorted(graph.oriented),
+        "names": None if graph.names is None else [_plain(name) for name in graph.names],
+        "grid": None if graph.grid is None else list(graph.grid),
+        "periodic": graph.periodic,
+    }
 
 
 def graph_from_arrays(saved: Mapping[str, Any]) -> Graph:
@@ -31,7 +34,6 @@ def graph_from_arrays(saved: Mapping[str, Any]) -> Graph:
     def array(name: str, dtype: Any) -> Any:
         return None if saved[name] is None else np.array(saved[name], dtype=dtype)
 
-    options: dict[str, Any] = {"grid": tuple(saved["grid"])} if saved["grid"] is not None else {}
     return Graph(
         int(saved["n_nodes"]),
         np.array(saved["edges"], dtype=np.int64).reshape(-1, 2),
@@ -40,5 +42,19 @@ def graph_from_arrays(saved: Mapping[str, Any]) -> Graph:
         triangles=array("triangles", np.int64),
         edge_data={name: np.array(values) for name, values in saved["edge_data"].items()},
         oriented=saved["oriented"],
-        **options,
+        names=None if saved["names"] is None else [_hashable(name) for name in saved["names"]],
+        grid=saved["grid"],
+        periodic=bool(saved["periodic"]),
     )
+
+
+def _plain(name: Hashable) -> Any:
+    if isinstance(name, tuple):
+        return [_plain(part) for part in name]
+    if isinstance(name, np.integer):
+        return int(name)
+    return name if isinstance(name, int | float | str) else str(name)
+
+
+def _hashable(name: Any) -> Hashable:
+    return tuple(_hashable(part) for part in name) if isinstance(name, list) else name

@@ -61,25 +61,24 @@ def order_parameter(w: FloatArray) -> float:
 
 def bipartition(graph: Graph) -> npt.NDArray[np.int8] | None:
     """Sides of a two-colouring, 1 and -1 for each node, or None where the graph has an odd cycle."""
-    from scipy.sparse.csgraph import breadth_first_order
+    import scipy.sparse as sp
+    from scipy.sparse.csgraph import breadth_first_order, connected_components
 
-    side = np.zeros(graph.n_nodes, dtype=np.int8)
-    _, label = graph.components
-    _, roots = np.unique(label, return_index=True)
-    for root in roots:
-        order, parent = breadth_first_order(graph.adjacency != 0, root, directed=False)
-        side[root] = 1
-        depth = _depths(order, parent)
-        side[order] = 1 - 2 * (depth % 2)
+    n = graph.n_nodes
     i, j = graph.edges[graph.weights != 0].T
+    coupled = sp.csr_array((np.ones(len(i)), (i, j)), shape=(n, n))
+    _, roots = np.unique(connected_components(coupled, directed=False)[1], return_index=True)
+    tail = np.concatenate([i, np.full(len(roots), n)])  # node n is joined to one node of each component
+    head = np.concatenate([j, roots])
+    joined = sp.csr_array((np.ones(len(tail)), (tail, head)), shape=(n + 1, n + 1))
+    _, parent = breadth_first_order(joined, n, directed=False)
+    parent[n] = n
+    depth = np.ones(n + 1, dtype=np.int64)
+    depth[n] = 0
+    while (parent != n).any():  # pointer doubling
+        depth, parent = depth + depth[parent], parent[parent]
+    side = (2 * (depth[:n] % 2) - 1).astype(np.int8)
     return side if (side[i] != side[j]).all() else None
-
-
-def _depths(order: npt.NDArray[np.int32], parent: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
-    depth = {int(order[0]): 0}
-    for node in order[1:].tolist():
-        depth[node] = depth[int(parent[node])] + 1
-    return np.array([depth[node] for node in order.tolist()])
 
 
 def staggered_order_parameter(w: FloatArray, side: npt.NDArray[np.int8]) -> float:

@@ -90,6 +90,15 @@ class TorchEnergy(BaseEnergy):
         self._free = torch.tensor(self.free_mask(), device=self.device, dtype=torch.float64)
         self._local = threading.local()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave scratch matrices behind."""
+        return {name: value for name, value in self.__dict__.items() if name != "_local"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Start with fresh scratch."""
+        self.__dict__.update(state)
+        self._local = threading.local()
+
     def _tensor(self, w: FloatArray, *, grad: bool) -> torch.Tensor:
         return torch.tensor(self.impose(w), device=self.device).requires_grad_(grad)
 
