@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 
 import evenflow as ef
 
@@ -33,38 +32,21 @@ def main() -> None:
     out: Path = parser.parse_args().out
     out.mkdir(parents=True, exist_ok=True)
 
-    graph = ef.gallery.subdivide(ef.gallery.from_spec("airfoil"), 2)
+    graph = ef.gallery.from_spec("airfoil:2")
     wing, rim = wing_and_rim(graph)
     energy = ef.HeatDiffusion(graph, hot=wing, cold=rim, t_hot=10.0, t_cold=0.0)
     print(f"steady heat around an airfoil: {graph}")
-    print("compiling kernels (cached for the next run) ...", flush=True)
-    energy.value_and_gradient(energy.initial(np.random.default_rng(0)))
+    print("solving with two methods; the first run also compiles the kernels ...", flush=True)
 
-    results = {name: ef.minimize(energy, method=name, seed=0) for name in ("auto", "gcn")}
-    lowest = min(result.energy for result in results.values())
-    table = Table("method", "energy", "relative gap", "steps", "seconds", "of it set-up", "status")
-    for name, result in results.items():
-        steps = sum(stage.steps for stage in result.stages)
-        gap = (result.energy - lowest) / abs(lowest)
-        table.add_row(
-            name,
-            f"{result.energy:.8f}",
-            f"{gap:.1e}",
-            str(steps),
-            f"{result.seconds:.3f}",
-            f"{result.setup_seconds:.3f}",
-            result.status.name,
-        )
-    Console().print(table)
-    for name, result in results.items():
-        print(f"{name}: {result.message}")
+    comparison = ef.compare(energy, ["auto", "gcn"], targets=(1e-4, 1e-6, 1e-8), max_seconds=30.0)
+    Console().print(comparison.table())
+    comparison.plot(out / "loss.png")
 
-    results["auto"].plot_state(out / "temperature.png")
-    from evenflow.report.plots import plot_histories
-
-    plot_histories(results, out / "loss.png", reference=lowest)
-    results["auto"].save(out / "auto.npz")
-    print(f"wrote {out / 'temperature.png'}, {out / 'loss.png'} and {out / 'auto.npz'}")
+    result = ef.minimize(energy)
+    print(result)
+    result.plot_state(out / "temperature.png")
+    result.save(out / "result.npz")
+    print(f"wrote {out / 'temperature.png'}, {out / 'loss.png'} and {out / 'result.npz'}")
 
 
 if __name__ == "__main__":

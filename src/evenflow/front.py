@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -209,15 +208,10 @@ def minimize_many(
         jobs = [(start, seed + index) for index, start in enumerate(starts)]
     run = delayed(minimize)
     results: list[Result] = Parallel(n_jobs=n_jobs, prefer="threads")(
-        run(_own_buffers(energy), start, method=method, seed=number, progress=False, **options)
+        run(energy, start, method=method, seed=number, progress=False, **options)
         for start, number in jobs
     )
     return sorted(results, key=lambda r: (r.status.failed, r.energy if math.isfinite(r.energy) else math.inf))
-
-
-def _own_buffers(energy: BaseEnergy) -> BaseEnergy:
-    """A copy that shares nothing with other threads but the immutable graph."""
-    return copy.deepcopy(energy, {id(energy.graph): energy.graph})
 
 
 def _start(w0: Any, energy: BaseEnergy) -> tuple[FloatArray | None, Any]:

@@ -310,7 +310,8 @@ class Solve:
                 self.best_energy = state.energy
                 np.copyto(self.best_theta, state.theta)
             verdict = stage.stop.check(state)
-            ended = self._judge(stage, state, verdict) or self._ask_outside(state)
+            outside = self._ask_outside(state)
+            ended = self._judge(stage, state, verdict) or outside
             if self.save is not None and ended is None and self.iterations % self.every == 0:
                 self._write(self.save)
         return ended

@@ -28,6 +28,11 @@ __all__ = [
 _TINY = 1e-300
 
 
+def _size(energy: float, first: float) -> float:
+    """What a relative gap is relative to: |E|, and where that vanishes at the minimum a trace of the descent so far."""
+    return max(abs(energy), 1e-12 * abs(first - energy), _TINY)
+
+
 class StoppingRule(ABC):
     """Looks at the state after every step and may end the stage. Dataclass fields are the options.
 
@@ -165,16 +170,20 @@ class GradientNorm(StoppingRule):
 
 @dataclass
 class Decrement(StoppingRule):
-    """Stop when the minimizer's own estimate of the energy left to gain is below ``tolerance`` times |E|."""
+    """Stop when the minimizer's own estimate of the energy left to gain is below ``tolerance`` times |E|.
+
+    Where the energy at the minimum is zero, 1e-12 of the descent so far takes the place of |E|.
+    """
 
     tolerance: float = 1e-11
 
     def reset(self, state: State) -> None:
-        """Nothing to remember."""
+        """Remember the first energy."""
+        self._first = state.energy
 
     def check(self, state: State) -> Status | None:
         """Compare the estimate; nan never stops."""
-        return Status.CONVERGED if state.decrement <= self.tolerance * max(abs(state.energy), _TINY) else None
+        return Status.CONVERGED if state.decrement <= self.tolerance * _size(state.energy, self._first) else None
 
 
 @dataclass
@@ -183,7 +192,8 @@ class Stagnation(StoppingRule):
 
     With the decreases D1 of the last ``window`` steps and D0 of the ``window`` before, a linearly convergent
     run has r = D1 / D0 and D1 r / (1 - r) left to gain. Meant for monotone first-order minimizers, where a
-    small change of the energy alone says nothing about the gap.
+    small change of the energy alone says nothing about the gap. Where the energy at the minimum is zero, 1e-12
+    of the descent so far takes the place of |E|.
     """
 
     tolerance: float = 1e-11
@@ -191,6 +201,7 @@ class Stagnation(StoppingRule):
 
     def reset(self, state: State) -> None:
         """Forget earlier energies."""
+        self._first = state.energy
         self._energies: deque[float] = deque([state.energy], maxlen=2 * self.window + 1)
 
     def check(self, state: State) -> Status | None:
@@ -199,12 +210,11 @@ class Stagnation(StoppingRule):
         energies.append(state.energy)
         if len(energies) <= 2 * self.window:
             return None
+        size = _size(state.energy, self._first)
         before = energies[0] - energies[self.window]
         last = energies[self.window] - energies[-1]
-        floor = 4e-16 * max(abs(state.energy), _TINY)
-        if last <= floor:
+        if last <= 4e-16 * size:
             return Status.CONVERGED
         if last >= before:
             return None
-        left = last * last / (before - last)
-        return Status.CONVERGED if left <= self.tolerance * max(abs(state.energy), _TINY) else None
+        return Status.CONVERGED if last * last / (before - last) <= self.tolerance * size else None

@@ -49,9 +49,17 @@ def _quiet_warnings() -> None:
 def build_energy(name: str, spec: str, params: dict[str, Any]) -> Any:
     """Read or make the graph and build a named energy on it."""
     from evenflow.energy import energy_class
+    from evenflow.errors import InputError
     from evenflow.io import read_graph
 
-    return energy_class(name).from_graph(read_graph(spec), **params)
+    energy, graph = energy_class(name), read_graph(spec)
+    try:
+        return energy.from_graph(graph, **params)
+    except InputError:
+        raise
+    except (TypeError, ValueError) as error:
+        given = ", ".join(f"{key}={value!r}" for key, value in params.items())
+        raise InputError(f"--param {given}: not what {name} takes ({error})") from error
 
 
 @app.command(
