@@ -19,9 +19,8 @@ def wing_and_rim(graph: ef.Graph) -> tuple[np.ndarray, np.ndarray]:
     sides = np.sort(graph.triangles[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2), axis=1)
     edges, count = np.unique(sides, axis=0, return_counts=True)
     boundary = np.unique(edges[count == 1])
-    centre = (graph.positions.min(axis=0) + graph.positions.max(axis=0)) / 2
-    extent = np.ptp(graph.positions, axis=0).max()
-    near = np.abs(graph.positions[boundary] - centre).max(axis=1) < 0.4 * extent
+    distance = np.linalg.norm(graph.positions[boundary] - graph.positions.mean(axis=0), axis=1)
+    near = distance < 0.5 * distance.max()
     return boundary[near], boundary[~near]
 
 
