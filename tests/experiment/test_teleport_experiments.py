@@ -124,11 +124,18 @@ def test_mnist_and_schedule_outcomes(digits: Digits, monkeypatch: pytest.MonkeyP
     assert "against plain with the same seed" in outcome.findings[0]
     assert outcome.arrays["SGD/gl/train_loss"].shape == (2, 5)
     assert all(draw().axes for draw in outcome.pictures.values())
+    few = {"epoch": {"epoch 1": AtEpochs(frozenset({1}))}, "interval": {"every 2": AtEpochs(frozenset({1, 3}))}}
+    monkeypatch.setattr(teleport_schedule, "arms", lambda quick: few)
     outcome = teleport_schedule.run(Setting(seeds=1, quick=True))
-    assert set(outcome.numbers) == {"epoch", "interval", "batches"}
+    assert set(outcome.numbers) == {"epoch", "interval"}
     assert outcome.numbers["epoch"]["plain"] == outcome.numbers["interval"]["plain"]
     assert all(draw().axes for draw in outcome.pictures.values())
-    assert len(teleport_schedule.arms(quick=False)["epoch"]) == 6
+
+
+def test_schedules_of_the_full_form_have_equally_many_teleports() -> None:
+    full = teleport_schedule.arms(quick=False)
+    assert [len(panel) for panel in full.values()] == [6, 5, 5]
+    assert {len(schedule.epochs) for schedule in full["interval"].values()} == {5}
 
 
 def test_runtime(monkeypatch: pytest.MonkeyPatch) -> None:

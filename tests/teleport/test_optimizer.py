@@ -222,7 +222,7 @@ def test_epochs_by_hand_and_by_count() -> None:
 @pytest.mark.parametrize("name", ["sgd", "adagrad", "rmsprop", "adam"])
 def test_decay_rate_objective_uses_the_optimizers_own_learning_rates(name: str) -> None:
     model, closure = setup()
-    optimizer = wrap(name, model, {0, 3}, objective="decay_rate")
+    optimizer = wrap(name, model, {1, 3}, objective="decay_rate")
     for _ in range(5):
         optimizer.step(closure)
     assert all(r.accepted and r.rate_after > r.rate_before for r in optimizer.reports)
@@ -276,3 +276,30 @@ def test_rosenbrock_reference_values() -> None:
             assert x.detach().tolist() == pytest.approx([0.66671, 0.44290], abs=1e-5)
         else:
             assert final < 1e-12
+
+
+@pytest.mark.parametrize("group", ["scale", "levelset"])
+def test_stability_keeps_a_series_of_teleports_from_blowing_up(group: str) -> None:
+    """Thirty teleports, each allowed to multiply |grad|^2 by ten: without the check on curvature training diverges."""
+    finals = {}
+    for stability in (1.0, None):
+        model, closure = setup()
+        base = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.5)
+        teleporter = Teleporter(model, group=group, step=0.5)
+        optimizer = TeleportingOptimizer(base, teleporter, Every(1, times=30), stability=stability)
+        for _ in range(60):
+            loss = optimizer.step(closure)
+        assert loss is not None
+        finals[stability] = float(loss)
+    assert finals[1.0] < 0.5
+    assert not finals[None] < 10 * finals[1.0]
+
+
+def test_curvature_limit_in_random_search_and_bad_stability() -> None:
+    model, closure = setup()
+    generator = torch.Generator().manual_seed(0)
+    teleporter = Teleporter(model, group="scale", search="random", step=0.3, generator=generator)
+    assert not teleporter.teleport(closure, max_curvature=1e-9).gain > 10.0
+    assert teleporter.teleport(closure, max_curvature=1e9).accepted
+    with pytest.raises(InputError, match="stability"):
+        wrap("sgd", model, stability=0.0)

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from evenflow.teleport.search import SearchOptions
+from evenflow.teleport.search import STUCK, SearchOptions
 
 __all__ = ["LevelSetResult", "SmoothFunction", "climb_level_set"]
 
@@ -61,41 +61,43 @@ def climb_level_set(function: SmoothFunction, x0: Any, options: SearchOptions) -
     .. [1] "Level Set Teleportation: An Optimization Perspective", arXiv:2403.03362, 2024.
     """
     f0, g = function.value_and_gradient(x0)
-    x, f, evaluations, steps, travelled = x0, f0, 1, 0, 0.0
-    first = size = float(g @ g)
-    gain_wanted, reason = options.step, "all inner steps were taken"
-    while steps < options.inner_steps:
-        if not (math.isfinite(size) and size > 0.0):
-            reason = "the gradient vanishes or is not finite"
-            break
-        q = function.hvp(x, g) / size
-        evaluations += 1
+    first = float(g @ g)
+    Hg = function.hvp(x0, g)
+    result = LevelSetResult(x0, f0, g, 0, 0.0, 2, "all inner steps were taken")
+    if not (math.isfinite(first) and first > 0.0):
+        result.reason = "the gradient vanishes or is not finite"
+        return result
+    ceiling = max(options.max_curvature, float(g @ Hg) / first)
+    gain_wanted = options.step
+    while result.steps < options.inner_steps:
+        g = result.gradient
+        size = float(g @ g)
+        q = Hg / size
         tangent = q - (float(q @ g) / size) * g
         slope = float(tangent @ tangent)
         if not math.isfinite(slope) or slope * size <= STATIONARY**2 * max(1.0, float(q @ q) * size):
-            reason = "the gradient norm is stationary on the level set"
+            result.reason = "the gradient norm is stationary on the level set"
             break
-        taken = None
         for _ in range(TRIES):
-            trial, f_trial, g_trial, spent = _return(
-                function, x + (gain_wanted / slope) * tangent, f0, options.loss_tol
-            )
-            evaluations += spent
-            size_trial = float(g_trial @ g_trial)
-            kept = abs(f_trial - f0) <= options.loss_tol * max(abs(f0), 1e-300)
-            if kept and size < size_trial <= options.max_gain * first:
-                taken = trial, f_trial, g_trial, size_trial
-                break
+            x, f, g_new, spent = _return(function, result.x + (gain_wanted / slope) * tangent, f0, options.loss_tol)
+            result.evaluations += spent
+            new_size = float(g_new @ g_new)
+            kept = abs(f - f0) <= options.loss_tol * max(abs(f0), 1e-300)
+            if kept and size < new_size <= options.max_gain * first:
+                Hg_new = function.hvp(x, g_new)  # the next step needs it anyway
+                result.evaluations += 1
+                if not float(g_new @ Hg_new) / new_size > ceiling:
+                    break
             gain_wanted *= SHRINK
-        if taken is None:
-            reason = "no further step raises the gradient below the cap with the loss kept"
+        else:
+            result.reason = STUCK
             break
-        moved = taken[0] - x
-        travelled += math.sqrt(float(moved @ moved))
-        x, f, g, size = taken
+        moved = x - result.x
+        result.distance += math.sqrt(float(moved @ moved))
+        result.x, result.value, result.gradient, Hg = x, f, g_new, Hg_new
         gain_wanted = min(GROW * gain_wanted, options.step)
-        steps += 1
-    return LevelSetResult(x, f, g, steps, travelled, evaluations, reason)
+        result.steps += 1
+    return result
 
 
 def _return(function: SmoothFunction, x: Any, target: float, tolerance: float) -> tuple[Any, float, Any, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,8 +32,8 @@ class Evaluation:
     ascent : list of Tensor or None
         Half the derivative of ``rate`` by the parameters, H (eta g), and by the buffers; None if it was not asked for
         or vanishes.
-    gradient : list of Tensor
-        The gradient, one tensor for each parameter.
+    gradient, direction : list of Tensor
+        The gradient g and the descent direction eta g, one tensor for each parameter.
     """
 
     loss: float
@@ -40,6 +41,19 @@ class Evaluation:
     rate: float
     ascent: list[torch.Tensor] | None
     gradient: list[torch.Tensor]
+    direction: list[torch.Tensor]
+
+    @property
+    def curvature(self) -> float:
+        """Curvature of the loss along the descent direction, (eta g) . H (eta g) / (g . eta g); nan if not known.
+
+        Without learning rates this is g . H g / |g|^2, and a gradient step of length eta overshoots when eta times it
+        exceeds 1.
+        """
+        if self.ascent is None or self.rate == 0.0:
+            return math.nan
+        pairs = zip(self.direction, self.ascent, strict=False)  # buffers come after the parameters
+        return sum(float((d * a).sum()) for d, a in pairs) / self.rate
 
 
 class Objective:
@@ -127,18 +141,18 @@ class Objective:
             pairs = zip(found, self.parameters, strict=True)
             gradient = [torch.zeros_like(p) if g is None else g for g, p in pairs]
             grad_sq = torch.stack([g.square().sum() for g in gradient]).sum()
-            rate = grad_sq
+            steps = gradient
             if self.learning_rates is not None:
-                rate = torch.stack(
-                    [(eta * g * g).sum() for eta, g in zip(self.learning_rates, gradient, strict=True)]
-                ).sum()
-            direction = self._derivative(rate) if ascent and rate.requires_grad else None
+                steps = [eta * g for eta, g in zip(self.learning_rates, gradient, strict=True)]
+            rate = torch.stack([(d * g).sum() for d, g in zip(steps, gradient, strict=True)]).sum()
+            derivative = self._derivative(rate) if ascent and rate.requires_grad else None
         return Evaluation(
             float(loss.detach()),
             float(grad_sq.detach()),
             float(rate.detach()),
-            direction,
+            derivative,
             [g.detach() for g in gradient],
+            [d.detach() for d in steps],
         )
 
     def _derivative(self, rate: torch.Tensor) -> list[torch.Tensor]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 
 from evenflow.errors import InputError
-from evenflow.teleport.optimizer_state import carry_over, learning_rates
+from evenflow.teleport.optimizer_state import carry_over, curvature_limit, learning_rates
 from evenflow.teleport.report import TeleportReport
 from evenflow.teleport.schedule import Moment, Schedule, as_schedule
 from evenflow.teleport.teleporter import Teleporter
@@ -44,6 +45,11 @@ class TeleportingOptimizer(torch.optim.Optimizer):
     objective : {"grad_norm", "decay_rate"}
         What teleports maximise: ``|g|^2``, or ``sum(eta * g**2)`` with the learning rates eta that the optimizer
         would apply now (Proposition 5.1 of [1]_).
+    stability : float, optional
+        A searched point is refused if the next step would overshoot there: the curvature along the step, times the
+        step length, must stay below this (or below what it was). Steps descend monotonically up to 1 and diverge above
+        2; without it a series of teleports, each within its own cap, can blow up training. Known for SGD (momentum
+        included), and with ``objective="decay_rate"`` for the other optimizers; None switches it off.
 
     Attributes
     ----------
@@ -82,6 +88,7 @@ class TeleportingOptimizer(torch.optim.Optimizer):
         steps_per_epoch: int | None = None,
         state: str = "auto",
         objective: str = "grad_norm",
+        stability: float | None = 1.0,
     ) -> None:
         if state not in ("auto", "keep", "reset"):
             raise InputError(f"state = {state!r}, expected 'auto', 'keep' or 'reset'")
@@ -89,11 +96,14 @@ class TeleportingOptimizer(torch.optim.Optimizer):
             raise InputError(f"objective = {objective!r}, expected 'grad_norm' or 'decay_rate'")
         if steps_per_epoch is not None and steps_per_epoch < 1:
             raise InputError(f"steps_per_epoch = {steps_per_epoch}, expected at least 1")
+        if stability is not None and not stability > 0.0:
+            raise InputError(f"stability = {stability!r}, expected positive, or None")
         self.base: torch.optim.Optimizer | None = None
         super().__init__(base.param_groups, base.defaults)
         self.base, self.teleporter = base, teleporter
         self.schedule = as_schedule(schedule, batches)
-        self.steps_per_epoch, self.state_policy, self.objective = steps_per_epoch, state, objective
+        self.steps_per_epoch, self.state_policy = steps_per_epoch, state
+        self.objective, self.stability = objective, stability
         self.moment = Moment(0, 0, 0)
         self.reports: list[TeleportReport] = []
         self._asked = -1
@@ -126,7 +136,10 @@ class TeleportingOptimizer(torch.optim.Optimizer):
         rates = None
         if self.objective == "decay_rate":
             rates = learning_rates(self._base(), self.teleporter.parameters)
-        report = self.teleporter.teleport(closure, learning_rates=rates)
+        limit = math.inf
+        if self.stability is not None:
+            limit = self.stability * curvature_limit(self._base(), scaled=rates is not None)
+        report = self.teleporter.teleport(closure, learning_rates=rates, max_curvature=limit)
         self.reports.append(report)
         if report.accepted:
             carry_over(self._base(), self.state_policy)

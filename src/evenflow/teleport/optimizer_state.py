@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 
 from evenflow.errors import InputError
 
-__all__ = ["carry_over", "learning_rates"]
+__all__ = ["carry_over", "curvature_limit", "learning_rates"]
 
 # directions, which a teleport makes meaningless
 DIRECTIONS = frozenset({"momentum_buffer", "exp_avg", "grad_avg"})
@@ -84,6 +85,29 @@ def learning_rates(optimizer: torch.optim.Optimizer, parameters: list[torch.Tens
             raise InputError("the optimizer does not hold all parameters being teleported; give both the same model")
         rates.append(_rate(optimizer, known[id(p)], optimizer.state[p]))
     return rates
+
+
+def curvature_limit(optimizer: torch.optim.Optimizer, scaled: bool) -> float:
+    """Curvature along a step at which the step lands in the valley; inf where it is not known.
+
+    Parameters
+    ----------
+    optimizer : torch.optim.Optimizer
+        Its learning rates and momentum count; with momentum mu, steps add up to lr / (1 - mu).
+    scaled : bool
+        Whether the curvature is measured in the metric of :func:`learning_rates`, where the limit is 1 less momentum.
+
+    Examples
+    --------
+    >>> w = torch.ones(2, requires_grad=True)
+    >>> round(curvature_limit(torch.optim.SGD([w], lr=0.1, momentum=0.9), scaled=False), 6)
+    1.0
+    """
+    sgd = isinstance(optimizer, torch.optim.SGD)
+    if not (sgd or scaled):
+        return math.inf
+    groups = optimizer.param_groups
+    return min((1.0 - float(g["momentum"] if sgd else 0.0)) / (1.0 if scaled else float(g["lr"])) for g in groups)
 
 
 def _rate(

@@ -17,6 +17,7 @@ __all__ = ["Outcome", "SearchOptions", "angle_search", "ascend", "best_point", "
 
 HALVINGS = 6
 GRID = 360
+STUCK = "no further step raises the gradient below the caps with the loss kept"
 GOLDEN = (math.sqrt(5.0) - 1.0) / 2.0
 
 
@@ -36,6 +37,9 @@ class SearchOptions:
         Largest allowed growth of the objective.
     loss_tol : float
         Largest allowed relative change of the loss.
+    max_curvature : float
+        Largest allowed curvature along the descent direction (:attr:`Evaluation.curvature`), unless it was larger at
+        the start, which is then the limit.
     """
 
     inner_steps: int
@@ -43,6 +47,7 @@ class SearchOptions:
     normalize: bool
     max_gain: float
     loss_tol: float
+    max_curvature: float = math.inf
 
 
 @dataclass
@@ -60,6 +65,11 @@ def keeps(trial: Evaluation, start: Evaluation, options: SearchOptions) -> bool:
     if not (math.isfinite(trial.loss) and math.isfinite(trial.rate)):
         return False
     return abs(trial.loss - start.loss) <= options.loss_tol * max(abs(start.loss), 1e-300)
+
+
+def ceiling_of(first: Evaluation, options: SearchOptions) -> float:
+    """The largest curvature to accept; a start beyond the limit is only kept from getting worse."""
+    return max(options.max_curvature, first.curvature) if not math.isnan(first.curvature) else options.max_curvature
 
 
 def _try(
@@ -87,6 +97,7 @@ def ascend(
     g = group.identity(tensors[0]) if element is None else element
     point = [p.detach() for p in orbit.at(g)]
     current = _try(objective, tensors, point, ascent=True)
+    ceiling = ceiling_of(current, options)
     steps, travelled, reason = 0, 0.0, "all inner steps were taken"
     while steps < options.inner_steps:
         if not keeps(current, start, options):
@@ -103,13 +114,13 @@ def ascend(
             candidate = Element.exp([factor * d for d in G]) @ g
             trial_point = [p.detach() for p in orbit.at(candidate)]
             trial = _try(objective, tensors, trial_point, ascent=True)
-            within = trial.rate <= options.max_gain * start.rate
+            within = trial.rate <= options.max_gain * start.rate and not trial.curvature > ceiling
             if keeps(trial, start, options) and trial.rate > current.rate and within:
                 taken = candidate, trial_point, trial
                 break
             factor *= 0.5
         if taken is None:
-            reason = "no further step raises the gradient below the cap with the loss kept"
+            reason = STUCK
             break
         travelled += distance(taken[1], point)
         g, point, current = taken
@@ -196,10 +207,13 @@ def random_search(
     """The best of ``inner_steps`` random elements near the identity."""
     begin = [t.detach().clone() for t in tensors]
     best_found, best = begin, start
+    bounded = math.isfinite(options.max_curvature)
+    ceiling = ceiling_of(objective.evaluate(ascent=True), options) if bounded else math.inf
     for _ in range(options.inner_steps):
         point = [p.detach() for p in orbit.at(group.random(generator, options.step, tensors[0]))]
-        trial = _try(objective, tensors, point)
-        if keeps(trial, start, options) and best.rate < trial.rate <= options.max_gain * start.rate:
+        trial = _try(objective, tensors, point, ascent=bounded)
+        within = trial.rate <= options.max_gain * start.rate and not trial.curvature > ceiling
+        if keeps(trial, start, options) and trial.rate > best.rate and within:
             best_found, best = point, trial
     write(tensors, best_found)
     steps = int(best is not start)

@@ -147,7 +147,11 @@ class Teleporter:
         return "levelset" if self.group is None else self.group.name
 
     def teleport(
-        self, closure: Closure, *, learning_rates: Sequence[torch.Tensor | float] | None = None
+        self,
+        closure: Closure,
+        *,
+        learning_rates: Sequence[torch.Tensor | float] | None = None,
+        max_curvature: float = math.inf,
     ) -> TeleportReport:
         """Teleport once.
 
@@ -158,6 +162,10 @@ class Teleporter:
         learning_rates : sequence of Tensor or float, optional
             Diagonal learning rates eta, one for each parameter: the search then maximises ``sum(eta * g**2)``, the
             rate at which the loss will fall, instead of ``|g|^2``.
+        max_curvature : float
+            Largest curvature of the loss along the descent direction that a searched point may have, unless it had
+            more before: gradient steps of length eta go on without overshooting if it is 1/eta. Closed forms and exact
+            angles go to the best point regardless.
 
         Returns
         -------
@@ -178,8 +186,9 @@ class Teleporter:
         kept = [p.detach().clone() for p in self.parameters]
         kept_movable = [t.detach().clone() for t in movable]
         moved = False
+        options = replace(self.options, max_curvature=max_curvature)
         try:
-            report = self._search(objective, closure, kept)
+            report = self._search(objective, closure, kept, options)
             moved = report.accepted
         finally:
             # whatever happened: running statistics as they were, parameters moved only by an accepted teleport
@@ -198,7 +207,9 @@ class Teleporter:
             return self.group.tensors
         return self.parameters
 
-    def _search(self, objective: Objective, closure: Closure, kept: Sequence[torch.Tensor]) -> TeleportReport:
+    def _search(
+        self, objective: Objective, closure: Closure, kept: Sequence[torch.Tensor], options: SearchOptions
+    ) -> TeleportReport:
         start = objective.evaluate()
         again = objective.loss()
         limit = max(0.1 * self.options.loss_tol, 10.0 * torch.finfo(self.parameters[0].dtype).eps)
@@ -215,7 +226,7 @@ class Teleporter:
         if start.rate == 0.0:
             return replace(blank, reason="the gradient is zero: nothing to enlarge")
         if self.group is None:
-            return self._judge(blank, self._climb(objective, start, kept), start, kept)
+            return self._judge(blank, self._climb(objective, kept, options), start, kept)
         inputs = self._inputs(closure)
         orbit = self.group.orbit([t.detach().clone() for t in self._movable()], inputs)
         blank = replace(blank, layers=dict(orbit.checks()))
@@ -223,7 +234,7 @@ class Teleporter:
         if worst is not None:
             return replace(blank, reason=worst)
         before = self._outputs(inputs)
-        outcome = self._run(orbit, objective, start)
+        outcome = self._run(orbit, objective, start, options)
         report = self._judge(blank, outcome, start, kept)
         after = self._outputs(inputs)
         if before is None or after is None:
@@ -231,31 +242,31 @@ class Teleporter:
         error = float((after - before).abs().max()) / max(float(before.abs().max()), 1e-300)
         return replace(report, output_error=error)
 
-    def _run(self, orbit: Orbit, objective: Objective, start: Evaluation) -> Outcome:
+    def _run(self, orbit: Orbit, objective: Objective, start: Evaluation, options: SearchOptions) -> Outcome:
         assert self.group is not None
         tensors = self._movable()
         if self.search == "random":
             assert self.generator is not None
-            return random_search(self.group, orbit, tensors, objective, start, self.options, self.generator)
+            return random_search(self.group, orbit, tensors, objective, start, options, self.generator)
         if self.search == "auto" and objective.learning_rates is None:
             found = best_point(orbit, tensors, objective)
             if found is not None:
                 return found
         if self.search == "auto" and self.group.plane and isinstance(self.group, CoordinateSymmetry):
-            return angle_search(self.group, orbit, tensors, objective, start, self.options)
+            return angle_search(self.group, orbit, tensors, objective, start, options)
         element = None
         if self.generator is not None and self.group.compact:
             element = self.group.random(self.generator, math.pi, tensors[0])
-        return ascend(self.group, orbit, tensors, objective, start, self.options, element)
+        return ascend(self.group, orbit, tensors, objective, start, options, element)
 
-    def _climb(self, objective: Objective, start: Evaluation, kept: Sequence[torch.Tensor]) -> Outcome:
+    def _climb(self, objective: Objective, kept: Sequence[torch.Tensor], options: SearchOptions) -> Outcome:
         if objective.learning_rates is not None:
             raise InputError('learning_rates serve groups only; for group="levelset" leave them out')
         flat = _Flat(objective)
-        result = climb_level_set(flat, torch.cat([p.reshape(-1) for p in kept]), self.options)
+        result = climb_level_set(flat, torch.cat([p.reshape(-1) for p in kept]), options)
         flat.put(result.x)
-        found = Evaluation(result.value, float(result.gradient @ result.gradient), 0.0, None, [])
-        found = replace(found, rate=found.grad_sq)
+        grad_sq = float(result.gradient @ result.gradient)
+        found = Evaluation(result.value, grad_sq, grad_sq, None, [], [])
         return Outcome(found, result.steps, result.distance, result.reason)
 
     def _judge(
