@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from evenflow import gallery
 from evenflow.energy import Kuramoto
+from evenflow.energy import functions as ef
+from evenflow.energy.codegen import generate
 from evenflow.energy.expression import evaluate, parse, trace
 from evenflow.energy.potential import Potential
 from evenflow.energy.threads import split_rows, thread_count
@@ -81,3 +83,19 @@ def test_trees_survive_a_round_trip(tree: list) -> None:
     assert formula.tree() == tree
     assert np.isfinite(evaluate(formula, {"x": np.float64(0.3)}, np))
     assert parse(parse(tree).tree()).tree() == tree
+
+
+def test_generated_text_is_the_same_every_time() -> None:
+    potential = Potential(
+        pair=trace(lambda x, e0: ef.cos(x - e0) + 0.3 * x**4, ["x", "e0"], "pair"),
+        node=trace(lambda w0, n0: n0 * ef.sin(w0), ["w0", "n0"], "node"),
+        sums=(trace(ef.sin, ["x"], "phi"),),
+        outer=trace(lambda s0: ef.sqrt(1 + s0**2), ["s0"], "neighbourhood"),
+        oriented=(True,),
+        uniform=False,
+    ).lifted()
+    first, second = generate(potential), generate(potential)
+    assert first == second
+    compile(first, "kernels", "exec")
+    assert "sincos(start, stop, 1.0" in first, "cos(w_i - w_j - offset) is computed from sines and cosines of nodes"
+    assert "math.cos" not in first.split("def gradient")[1].split("def hvp")[0]

@@ -11,7 +11,7 @@ import torch
 import evenflow as ef
 from conformance.energy import EnergyConformance
 from evenflow import gallery
-from evenflow.energy import Energy, Kuramoto
+from evenflow.energy import ENERGIES, Energy, Kuramoto, energy_class
 from evenflow.energy.base import FloatArray
 from evenflow.errors import InputError
 from evenflow.graph import Graph
@@ -251,3 +251,18 @@ def test_every_attribute_of_the_graph_is_saved() -> None:
     assert (again.names, again.grid, again.periodic, again.oriented) == (graph.names, (3, 4), True, {"d"})
     for name in ("edges", "weights", "positions", "triangles"):
         np.testing.assert_array_equal(getattr(again, name), getattr(graph, name))
+
+
+def test_symmetries_of_springs_without_anchors(rng: np.random.Generator) -> None:
+    energy = Energy(GRAPH, pair=lambda r2: 3 * ef.tanh(r2), pair_of="squared_distance", dim=2)
+    w = energy.initial(rng)
+    symmetries = energy.symmetries()
+    assert set(symmetries) == {"translation", "rotation"}
+    for act in symmetries.values():
+        assert energy.value(act(w, rng)) == pytest.approx(energy.value(w), rel=1e-12)
+
+
+def test_named_energies() -> None:
+    assert [energy_class(name).name for name in ENERGIES] == ["heat", "kuramoto", "hopf-kuramoto"]
+    with pytest.raises(InputError, match="no energy 'spin'; known: heat, kuramoto"):
+        energy_class("spin")

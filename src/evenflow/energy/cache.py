@@ -107,12 +107,16 @@ def cache_folder() -> Path:
     chosen = os.environ.get("EVENFLOW_CACHE")
     if chosen:
         return Path(chosen).expanduser()
+    try:
+        home = Path.home()
+    except RuntimeError:  # a user without a home: a folder that cannot be, so that a temporary one takes its place
+        return Path(os.devnull) / "evenflow"
     if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
+        base = Path(os.environ.get("LOCALAPPDATA", home / "AppData" / "Local"))
     elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
+        base = home / "Library" / "Caches"
     else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        base = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
     return base / "evenflow" / "kernels"
 
 
