@@ -12,6 +12,8 @@ from conformance.preconditioning import Broken, Exact, Indefinite
 from evenflow.errors import InputError
 from evenflow.minimizer.lbfgs import LBFGS
 from evenflow.minimizer.lbfgs_kernel import advance
+from evenflow.minimizer.ncg import NonlinearCG
+from evenflow.minimizer.newton_cg import NewtonCG
 from evenflow.status import Status
 
 
@@ -108,6 +110,24 @@ def test_shifted_energy_reaches_the_same_gradient():
     shifted = DenseEnergy(lambda w: 1e8 + plain._value(w), plain._gradient, plain._hessian, plain.start, plain.minimum)
     run = Run.begin(LBFGS(), shifted)
     run.steps(300, down_to=1e-9 * run.state.gradient_norm)
+    assert run.state.status is None
+    assert np.linalg.norm(plain._gradient(run.state.theta)) <= 1e-9 * np.linalg.norm(plain._gradient(plain.start))
+
+
+@pytest.mark.parametrize("make", [LBFGS, NonlinearCG, NewtonCG])
+@pytest.mark.parametrize("seed", range(3))
+def test_noise_of_the_energy_is_found_out(make, seed):
+    """Noise a hundred times larger than the line search expects at first; the gradient is exact."""
+    plain = quadratic()
+    noisy = DenseEnergy(
+        lambda w: plain._value(w) + 3e-12 * np.sin(1e9 * (w.sum() + seed)),
+        plain._gradient,
+        plain._hessian,
+        plain.start,
+        plain.minimum,
+    )
+    run = Run.begin(make(), noisy)
+    run.steps(200, down_to=1e-9 * run.state.gradient_norm)
     assert run.state.status is None
     assert np.linalg.norm(plain._gradient(run.state.theta)) <= 1e-9 * np.linalg.norm(plain._gradient(plain.start))
 

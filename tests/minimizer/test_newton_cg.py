@@ -305,6 +305,25 @@ def test_smallest_ritz_value_is_that_of_the_lanczos_matrix(seed, k):
     assert smallest_ritz(alphas, betas, k) == pytest.approx(expected, rel=0.06)
 
 
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 10**6), n=st.integers(1, 20))
+def test_dominating_diagonal(seed, n):
+    rng = np.random.default_rng(seed)
+    H = rng.normal(size=(n, n)) * (rng.random((n, n)) < 0.4)
+    H = H + H.T
+    matrix = sp.csr_array(H)
+    rows, diagonal = Rows(matrix), np.empty(n)
+    rows.take_diagonal(matrix.data, diagonal)
+    np.testing.assert_array_equal(diagonal, np.diag(H))
+    rows.dominate(matrix.data, diagonal)
+    assert np.linalg.eigvalsh(2 * np.diag(diagonal) - H).min() > -1e-12
+    laplacian = np.diag(np.abs(H).sum(axis=1)) - H
+    matrix = sp.csr_array(laplacian)
+    plain = np.diag(laplacian).copy()
+    Rows(matrix).dominate(matrix.data, plain)
+    assert (plain >= np.diag(laplacian)).all()
+
+
 def test_diagonal_dominance():
     L = np.array([[1.0, -1, 0], [-1, 2, -1], [0, -1, 1]])
     for matrix, expected in ((L, True), (L + np.eye(3), True), (L - 0.1 * np.eye(3), False), (-L, False)):

@@ -121,39 +121,47 @@ class LineSearch:
     def _bracket(self, problem: Problem, state: State, direction: FloatArray, slope: float, trial: _End) -> float:
         """Narrow or widen the range of steps after a first trial that did not serve."""
         f0, c1, c2 = state.energy, self.decrease, self.curvature
-        credible = _EPS * (100 + math.sqrt(direction.size)) * self.scale  # as round-off
-        self._tolerance = max(self.noise, 8 * _EPS * abs(f0))
+        root = math.sqrt(direction.size)  # sums of n terms round off like this
+        credible = _EPS * (100 + 4 * root) * self.scale
+        self._tolerance = max(self.noise, _EPS * (8 + root) * abs(f0))
         before = low = _End(0.0, f0, slope)
-        high, odd, width = None, 0, math.inf
+        high: _End | None = None
+        calm: _End | None = None
+        width, waited = math.inf, 0
         for _ in range(self.max_trials):
             rise = trial.energy - f0
             enough = rise <= c1 * trial.step * slope
             if enough and abs(trial.slope) <= -c2 * slope:
-                self.accept(state, trial.energy)
-                return trial.step
+                return self._take(state, trial)
             if not enough and c2 * slope <= trial.slope <= -0.8 * slope and rise <= credible:
-                odd += 1
-                if rise <= self._tolerance or odd > _PATIENCE:
-                    self.noise = max(self.noise, 2 * rise)
-                    self.accept(state, trial.energy)
-                    return trial.step
+                if rise <= self._tolerance:
+                    return self._take(state, trial)
+                calm = trial if calm is None or abs(trial.slope) < abs(calm.slope) else calm
+            waited += calm is not None
             low_enough = (enough or rise <= self._tolerance) and trial.energy <= low.energy + self._tolerance
             if low_enough and trial.slope < 0:
                 before, low = low, trial
             else:
                 high = trial
             step, width = (self._beyond(before, low), width) if high is None else self._between(low, high, width)
-            if high is not None and abs(high.step - low.step) <= 1e-15 * high.step:
+            if waited > _PATIENCE or (high is not None and abs(high.step - low.step) <= 1e-15 * high.step):
                 break
             trial = _End(*self.evaluate(problem, state, direction, step))
-        return self._settle(problem, state, direction, low)
+        return self._settle(problem, state, direction, low, calm)
 
-    def _settle(self, problem: Problem, state: State, direction: FloatArray, low: _End) -> float:
-        """Take the best point of a search that found no Wolfe point, if it lowers the energy at all."""
-        if low.step == 0.0 or low.energy >= state.energy:
+    def _take(self, state: State, trial: _End) -> float:
+        """Accept the last trial."""
+        self.accept(state, trial.energy)
+        return trial.step
+
+    def _settle(self, problem: Problem, state: State, direction: FloatArray, low: _End, calm: _End | None) -> float:
+        """End a search that found no Wolfe point: what the slopes approve of, else what is lower at all."""
+        if calm is not None:
+            self.noise = max(self.noise, 2 * (calm.energy - state.energy))
+        elif low.step == 0.0 or low.energy >= state.energy:
             return 0.0
-        self.accept(state, self.evaluate(problem, state, direction, low.step)[1])
-        return low.step
+        chosen = calm or low
+        return self._take(state, _End(*self.evaluate(problem, state, direction, chosen.step)))
 
     @staticmethod
     def _beyond(before: _End, low: _End) -> float:

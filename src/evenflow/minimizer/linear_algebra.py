@@ -122,6 +122,16 @@ def _take_diagonal(positions: IntArray, data: FloatArray, out: FloatArray) -> No
         out[i] = data[positions[i]] if positions[i] < data.size else 0.0
 
 
+@_sparse
+def _dominating_diagonal(indptr: IntArray, data: FloatArray, diagonal: FloatArray) -> None:
+    """Replace a_ii by its size, raised to half the sum of the sizes in the row, itself included."""
+    for i in range(diagonal.size):
+        total = 0.0
+        for k in range(indptr[i], indptr[i + 1]):
+            total += abs(data[k])
+        diagonal[i] = max(abs(diagonal[i]), 0.5 * total)
+
+
 class Rows:
     """Pattern of a compressed-row matrix as the kernels want it.
 
@@ -149,6 +159,13 @@ class Rows:
     def take_diagonal(self, data: FloatArray, out: FloatArray) -> None:
         """Write the entries a_ii, zero where there is none."""
         _take_diagonal(self.diagonal, data, out)
+
+    def dominate(self, data: FloatArray, diagonal: FloatArray) -> None:
+        """Replace a_ii in ``diagonal`` by its size, raised to half the sum of the sizes in the row.
+
+        Twice the result dominates the matrix, whatever its signs; for a diagonally dominant one nothing changes.
+        """
+        _dominating_diagonal(self.indptr, data, diagonal)
 
     def product(self, data: FloatArray, d: FloatArray, out: FloatArray) -> float:
         """Write A d to ``out``; return d . A d."""

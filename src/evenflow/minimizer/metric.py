@@ -98,8 +98,13 @@ class Metric:
                 f"{problem.map.name}; leave it out"
             )
 
-    def refresh(self, problem: Problem, theta: FloatArray, matrix: sp.csr_array | None = None) -> None:
-        """Build or update for the matrix at ``theta`` (given, or asked of the problem)."""
+    def refresh(
+        self, problem: Problem, theta: FloatArray, matrix: sp.csr_array | None = None, *, indefinite: bool = False
+    ) -> None:
+        """Build or update for the matrix at ``theta`` (given, or asked of the problem).
+
+        ``indefinite`` says that the matrix may be, so that a diagonal metric needs a diagonal that dominates it.
+        """
         if self.preconditioner is None:
             if self.inverse is None:
                 self.inverse = np.ones(problem.size)
@@ -107,6 +112,8 @@ class Metric:
         began = time.perf_counter()
         matrix = self._matrix(problem, theta) if matrix is None else matrix
         self._measure(matrix)
+        if indefinite and self._rows is not None and (self.waiting or self.preconditioner.name == "jacobi"):
+            self._rows.dominate(matrix.data, self._diagonal)
         if self.refreshed_at is None:
             self.refreshed_at = np.empty_like(theta)
         self.refreshed_at[:] = theta

@@ -26,6 +26,7 @@ _SLOPE = 0.2  # of the line search: what a full Newton step along a quartic leav
 _TELLING = 10  # iterations of an inner solve whose rate of convergence is believed
 _DIGITS = 3.0  # of the residual's norm that are certainly still to be gained when the rate is judged
 _FORGET = 4.0  # growth a step of the smallest Ritz value believed in
+_LOOSE = 0.9  # the same for a step that the radius cut
 _GROWTH = 3.0  # of the radius after a good step that it cut
 
 
@@ -132,6 +133,7 @@ class NewtonCG(Minimizer):
         self._spent = 0  # inner iterations while the preconditioner waits
         self._stale, self._verified, self._failed = True, False, False
         self._first_norm = state.gradient_norm
+        self._indefinite = False  # whether the last solve met negative curvature
         self._model: Model | None = None
         self._rows: Rows | None = None
 
@@ -149,11 +151,13 @@ class NewtonCG(Minimizer):
             return
         solver = self._solver
         slope, before = dot(state.gradient, solver.x), self._square
+        self._search.curvature = _SLOPE if solver.end in (End.SOLVED, End.EXHAUSTED) else _LOOSE
         length = self._search(problem, state, solver.x, slope, 1.0) if slope < 0 else 0.0
         if length == 0.0:
             self._after_failure(state)
             return
         self._failed = False
+        self._indefinite = solver.end is End.NEGATIVE
         self._adapt_radius(length)
         self._judge_metric(problem)
         model = self._build(problem, state)
@@ -169,7 +173,7 @@ class NewtonCG(Minimizer):
         if hessian is not None:
             self._stale = self._stale or metric.is_diagonal or metric.drift(hessian) > self.drift
         if self._stale:
-            metric.refresh(problem, state.theta, hessian)
+            metric.refresh(problem, state.theta, hessian, indefinite=self._indefinite)
             self.setup_seconds = metric.seconds
             state.note = metric.note or state.note
             self._stale, self._rate = False, 0.0
@@ -230,6 +234,8 @@ class NewtonCG(Minimizer):
         """Ask for the preconditioner, or for a fresh one, when the inner solve was long."""
         solver, metric = self._solver, self._metric
         rate = solver.iterations / max(-math.log10(max(solver.reduction, 1e-300)), 0.1)
+        if solver.end in (End.BOUNDARY, End.NEGATIVE):  # far from any minimum the diagonal does
+            return
         if metric.waiting:
             self._spent += solver.iterations
             slow = solver.iterations >= _TELLING and rate > self.patience / _DIGITS
@@ -347,7 +353,7 @@ class NewtonCG(Minimizer):
         return {
             "radius": self._radius, "eta": self._eta, "smallest": self._smallest, "rate": self._rate,
             "spent": self._spent, "square": self._square, "stale": self._stale, "verified": self._verified,
-            "failed": self._failed,
+            "failed": self._failed, "indefinite": self._indefinite,
             "first_norm": self._first_norm, "has_model": self._model is not None, "z": self._z.copy(),
             "noise": self._search.noise, "scale": self._search.scale, **self._metric.export(),
         }  # fmt: skip
@@ -362,6 +368,7 @@ class NewtonCG(Minimizer):
         self._spent = int(saved["spent"])
         self._square, self._stale = float(saved["square"]), bool(saved["stale"])
         self._verified, self._failed = bool(saved["verified"]), bool(saved["failed"])
+        self._indefinite = bool(saved["indefinite"])
         self._first_norm = float(saved["first_norm"])
         self._search.noise, self._search.scale = float(saved["noise"]), float(saved["scale"])
         self._z[:] = saved["z"]
