@@ -48,10 +48,10 @@ class NewtonCG(Minimizer):
     indefinite is refreshed at once, then replaced by the diagonal; only if that fails, too, the status is
     BREAKDOWN.
 
-    ``state.decrement`` estimates the energy left to gain at the new point by g . P^-1 g / (2 m), with m the
-    smallest Ritz value of P^-1 H that the recent inner solves have met: an upper bound where they have found
-    the smallest eigenvalue and the energy is close to quadratic, and too large by up to the condition number
-    of P^-1 H where the gradient has little of the slowest mode. It is nan while the solves end at the boundary
+    ``state.decrement`` estimates the energy left to gain at the new point by g . P^-1 g / m, with m the
+    smallest Ritz value of P^-1 H that the recent inner solves have met: twice an upper bound where they have
+    found the smallest eigenvalue and the energy is close to quadratic, and too large by up to the condition
+    number of P^-1 H where the gradient has little of the slowest mode. It is nan while the solves end at the boundary
     or at negative curvature.
 
     Parameters
@@ -263,7 +263,7 @@ class NewtonCG(Minimizer):
             return
         # a short solve has not seen the slowest mode: forget only slowly what longer ones have found
         self._smallest = min(_FORGET * self._smallest, self._solver.smallest)
-        state.decrement = 0.5 * after / self._smallest
+        state.decrement = after / self._smallest  # twice the estimate: the Ritz value is no lower bound
 
     def _after_failure(self, state: State) -> None:
         """No step along the model's minimiser: once more with all that was learnt forgotten, or give up."""
