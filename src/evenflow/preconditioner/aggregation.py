@@ -9,6 +9,7 @@ __all__ = ["DEPENDS", "INFLUENCES", "aggregate", "condense", "couplings"]
 
 DEPENDS = 1  # row i depends on column j: its coupling is among the strongest of i
 INFLUENCES = 2  # column j depends on row i
+TINY_COUPLING = 1e-300  # anything below is no coupling
 
 
 @njit(cache=True, nogil=True)
@@ -19,8 +20,8 @@ def condense(indptr, indices, data, block):  # type: ignore[no-untyped-def]
     diagonal entry of its block, so that a scalar matrix repeated for each component gives itself.
     """
     n = (len(indptr) - 1) // block
-    ptr = np.zeros(n + 1, np.int32)
-    idx = np.empty(len(indices), np.int32)
+    ptr = np.zeros(n + 1, np.uint32)
+    idx = np.empty(len(indices), np.uint32)
     val = np.empty(len(indices))
     slot = np.full(n, -1, np.int32)
     t = 0
@@ -46,28 +47,26 @@ def condense(indptr, indices, data, block):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def couplings(indptr, indices, data, threshold):  # type: ignore[no-untyped-def]
-    """Mark each entry: DEPENDS if it is within ``threshold`` of the strongest of its row, INFLUENCES of its column.
+def couplings(indptr, indices, data, threshold, mark):  # type: ignore[no-untyped-def]
+    """Write the mark of each entry: DEPENDS if it is at least ``threshold`` times the strongest of its row.
 
-    Positive off-diagonal entries couple nodes the wrong way round and are never marked.
+    INFLUENCES if so for its column. Positive off-diagonal entries couple nodes the wrong way round and are never marked.
     """
     n = len(indptr) - 1
-    strongest = np.zeros(n)
+    slack = 1.0 - 1e-9  # equal couplings stay equal whatever their rounding
+    least = np.empty(n)
     for i in range(n):
         m = 0.0
         for k in range(indptr[i], indptr[i + 1]):
-            if indices[k] != i:
-                m = max(m, -data[k])
-        strongest[i] = threshold * m
-    mark = np.zeros(len(indices), np.uint8)
+            if -data[k] > m and indices[k] != i:
+                m = -data[k]
+        least[i] = max(slack * threshold * m, TINY_COUPLING)
     for i in range(n):
-        least = strongest[i]
+        here = least[i]
         for k in range(indptr[i], indptr[i + 1]):
             j = indices[k]
-            a = -data[k]
-            if j != i and a > 0.0:
-                mark[k] = DEPENDS * (a >= least) + INFLUENCES * (a >= strongest[j])
-    return mark
+            a = -data[k] if j != i else 0.0
+            mark[k] = DEPENDS * (a >= here) + INFLUENCES * (a >= least[j])
 
 
 @njit(cache=True, nogil=True)

@@ -35,7 +35,7 @@ def elimination_order(ptr, idx):  # type: ignore[no-untyped-def]  # noqa: PLR091
     degree = np.zeros(n, np.int32)
     code = np.zeros(n, np.int32)  # exclusive or of the edges of a node: of a leaf, its one edge
     for i in range(n):
-        for k in range(ptr[i], ptr[i + 1]):
+        for k in range(np.int32(ptr[i]), np.int32(ptr[i + 1])):
             j = idx[k]
             ends[k, 0] = i
             ends[k, 1] = j
@@ -43,7 +43,7 @@ def elimination_order(ptr, idx):  # type: ignore[no-untyped-def]  # noqa: PLR091
             degree[j] += 1
             code[i] ^= k
             code[j] ^= k
-    order = np.empty(n, np.int32)
+    order = np.empty(n, np.uint32)
     first = np.full(n, -1, np.int32)
     second = np.full(n, -1, np.int32)
     fill = np.full(n, -1, np.int32)
@@ -116,8 +116,8 @@ def elimination_pattern(n, order, first, second, ends, used):  # type: ignore[no
         Slot of each edge in them (-1: used up).
     """
     m = len(order)
-    l_ptr = np.empty(m + 1, np.int32)
-    l_idx = np.empty(2 * m, np.int32)
+    l_ptr = np.empty(m + 1, np.uint32)
+    l_idx = np.empty(2 * m, np.uint32)
     l_ptr[0] = 0
     number = np.zeros(n, np.int32)
     t = 0
@@ -129,7 +129,7 @@ def elimination_pattern(n, order, first, second, ends, used):  # type: ignore[no
                 l_idx[t] = ends[e, 0] + ends[e, 1] - i
                 t += 1
         l_ptr[k + 1] = t
-    keep = np.empty(n - m, np.int32)
+    keep = np.empty(n - m, np.uint32)
     count = 0
     for i in range(n):
         if number[i] == 0:
@@ -149,8 +149,8 @@ def elimination_pattern(n, order, first, second, ends, used):  # type: ignore[no
             row = max(number[ends[e, 0]], number[ends[e, 1]])
             edge[place[row]] = e
             place[row] += 1
-    c_ptr = np.empty(count + 1, np.int32)
-    c_idx = np.empty(len(edge), np.int32)
+    c_ptr = np.empty(count + 1, np.uint32)
+    c_idx = np.empty(len(edge), np.uint32)
     fold = np.full(len(ends), -1, np.int32)
     slot = np.full(count, -1, np.int32)
     c_ptr[0] = 0

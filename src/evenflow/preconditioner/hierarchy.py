@@ -17,16 +17,17 @@ from evenflow.preconditioner.elimination import (
     elimination_pattern,
     elimination_values,
 )
-from evenflow.preconditioner.galerkin import galerkin_map, galerkin_values
+from evenflow.preconditioner.galerkin import galerkin_values, map_products
 from evenflow.preconditioner.half import dense_half, expand
-from evenflow.preconditioner.interpolation import interpolation_pattern, interpolation_values, repeat_rows
+from evenflow.preconditioner.interpolation import interpolation_pattern, interpolation_weights, repeat_rows, scale_rows
 
 __all__ = ["Aggregated", "Direct", "Eliminated", "Level", "Matrix", "Recipe", "Smoothed", "descend"]
 
-IndexArray = npt.NDArray[np.int32]
+UintArray = npt.NDArray[np.uint32]
 
 TINY = 1e-10  # a pivot below this share of its diagonal entry is zero but for rounding
 _NOTHING = 1e-14
+_DENSE = 0.75  # entries of a coarse matrix beside those of the fine one
 
 
 @dataclass(frozen=True)
@@ -44,15 +45,17 @@ class Recipe:
 class Matrix:
     """A symmetric matrix: strictly lower rows and diagonal in one array, and its full rows.
 
-    ``slot`` points from the full rows into ``values`` (None on the finest level, whose full values are given).
+    ``slot`` points from the full rows into ``values`` (None on the finest level, whose full values ``data`` are
+    given). ``recoupled``: whether an off-diagonal value differs from the last refresh.
     """
 
-    ptr: IndexArray
-    idx: IndexArray
+    ptr: UintArray
+    idx: UintArray
     values: FloatArray
-    rows: tuple[IndexArray, IndexArray]
-    slot: IndexArray | None = None
+    rows: tuple[UintArray, UintArray]
+    slot: UintArray | None = None
     data: FloatArray | None = None
+    recoupled: bool = True
 
     @property
     def size(self) -> int:
@@ -82,7 +85,7 @@ class Matrix:
         return self.values[self.slot]
 
     @classmethod
-    def coarse(cls, ptr: IndexArray, idx: IndexArray) -> Matrix:
+    def coarse(cls, ptr: UintArray, idx: UintArray) -> Matrix:
         """A matrix of this pattern whose values are still to come."""
         indptr, indices, slot = expand(ptr, idx)
         return cls(ptr, idx, np.empty(len(idx) + len(ptr) - 1), (indptr, indices), slot)
@@ -164,30 +167,44 @@ class Aggregated(Level):
     kind = cycle.AGGREGATE
 
     def build(self, recipe: Recipe) -> bool:
-        """Find the groups, the interpolation pattern and the product map; False if the level does not shrink."""
+        """Find the groups, the interpolation pattern and the product map; False if the level does not shrink.
+
+        Where smoothed interpolation would make the coarse matrix dense (random graphs, hubs), plain
+        aggregation takes its place: there a few smoothing steps are enough anyway.
+        """
         self.recipe = recipe
         m = self.matrix
-        indptr, indices, data = self._nodal()
-        self.mark = couplings(indptr, indices, data, recipe.threshold)
-        self.group, self.n_groups = aggregate(indptr, indices, data, self.mark)
-        if self.n_groups == 0 or self.n_groups * recipe.block > 0.8 * m.size:
-            return False
-        self.w_ptr, self.w_idx = interpolation_pattern(
-            indptr, indices, data, self.mark, self.group, self.n_groups, recipe.width
-        )
-        self.w_val = np.empty(len(self.w_idx))
-        self.p_ptr, self.p_idx, self.p_val = self.w_ptr, self.w_idx, self.w_val
-        if recipe.block > 1:
-            self.p_ptr, self.p_idx, self.p_val = repeat_rows(self.w_ptr, self.w_idx, self.w_val, recipe.block)
+        rows = self._nodal()
+        self.mark = np.empty(len(rows[1]), np.uint8)
+        couplings(*rows, recipe.threshold, self.mark)
+        self.group, self.n_groups = aggregate(*rows, self.mark)
         size = self.n_groups * recipe.block
-        ptr, idx, self.u_ptr, self.u_idx, self.target, self.fold = galerkin_map(
-            m.ptr, m.idx, self.p_ptr, self.p_idx, size
-        )
+        if size == 0 or size > 0.8 * m.size:
+            return False
+        for width, limit in ((recipe.width, int(_DENSE * m.entries)), (1, 2**32)):
+            self._interpolate(rows, width)
+            products = map_products(m.ptr, m.idx, self.p_ptr, self.p_idx, size, limit)
+            if products is not None:
+                break
+        assert products is not None
+        ptr, idx, self.u_ptr, self.u_idx, self.target, self.fold = products
+        self.damping = recipe.damping if width > 1 else 0.0
         self.coarse = Matrix.coarse(ptr, idx)
         self.coarse_scale = np.empty(size)
         return True
 
-    def _nodal(self) -> tuple[IndexArray, IndexArray, FloatArray]:
+    def _interpolate(self, rows: tuple[UintArray, UintArray, FloatArray], width: int) -> None:
+        """Pattern of the interpolation over nodes (w) and over unknowns (p)."""
+        n = len(self.group)
+        self.w_ptr, idx = np.empty(n + 1, np.uint32), np.empty(n * width, np.uint32)
+        interpolation_pattern(*rows, self.mark, self.group, self.n_groups, width, self.w_ptr, idx)
+        self.w_idx = idx[: self.w_ptr[-1]]
+        self.w_val, self.size = np.empty(len(self.w_idx)), np.empty(n)
+        self.p_ptr, self.p_idx, self.p_val = self.w_ptr, self.w_idx, np.empty(len(self.w_idx))
+        if self.recipe.block > 1:
+            self.p_ptr, self.p_idx, self.p_val = repeat_rows(self.w_ptr, self.w_idx, self.w_val, self.recipe.block)
+
+    def _nodal(self) -> tuple[UintArray, UintArray, FloatArray]:
         """Rows of the matrix over nodes: the matrix itself, or its block norms."""
         indptr, indices = self.matrix.rows
         data = self.matrix.full()
@@ -198,18 +215,20 @@ class Aggregated(Level):
         self.pin()
         m, block = self.matrix, self.recipe.block
         self.inverse = 1.0 / m.diagonal
-        indptr, indices, data = self._nodal()
-        interpolation_values(
-            indptr, indices, data, self.mark, self.group, self.n_groups, self.recipe.damping,
-            self.w_ptr, self.w_idx, self.w_val,
-        )  # fmt: skip
-        if block > 1:
-            self.p_val = repeat_rows(self.w_ptr, self.w_idx, self.w_val, block)[2]
-        unsigned = [a.view(np.uint32) for a in (m.ptr, m.idx, self.p_ptr, self.p_idx)]
+        if m.recoupled:
+            interpolation_weights(
+                *self._nodal(), self.mark, self.group, self.n_groups, self.damping,
+                self.w_ptr, self.w_idx, self.w_val, self.size,
+            )  # fmt: skip
+        if block == 1:
+            scale_rows(self.w_ptr, self.w_val, self.size, m.diagonal, self.p_val)
+        else:
+            scaled = np.empty(len(self.w_val))
+            scale_rows(self.w_ptr, self.w_val, self.size, m.diagonal.reshape(-1, block).mean(axis=1), scaled)
+            self.p_val = repeat_rows(self.w_ptr, self.w_idx, scaled, block)[2]
         galerkin_values(
-            unsigned[0], unsigned[1], m.lower, m.diagonal, unsigned[2], unsigned[3], self.p_val,
-            self.u_ptr.view(np.uint32), self.u_idx.view(np.uint32), self.target.view(np.uint32),
-            self.fold.view(np.uint32), self.coarse.values, self.coarse_scale,
+            m.ptr, m.idx, m.lower, m.diagonal, self.p_ptr, self.p_idx, self.p_val,
+            self.u_ptr, self.u_idx, self.target, self.fold, self.coarse.values, self.coarse_scale,
         )  # fmt: skip
 
 

@@ -7,14 +7,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from evenflow.energy.base import FloatArray
 from evenflow.errors import InputError
 from evenflow.preconditioner import cycle
 from evenflow.preconditioner.base import Preconditioner, PreconditionerCost
 from evenflow.preconditioner.definite import definite_part
-from evenflow.preconditioner.half import refresh_split, split
+from evenflow.preconditioner.half import count_lower, split, split_values
 from evenflow.preconditioner.hierarchy import Aggregated, Direct, Eliminated, Level, Matrix, Recipe, descend
 from evenflow.preconditioner.pattern import Pattern, check_matrix
 
@@ -29,8 +28,9 @@ _KINDS = {
     cycle.DIRECT: "direct",
     cycle.SMOOTH: "smoothed",
 }
-_EMPTY_INDEX = np.zeros(1, np.uint32)
+_NO_INDEX = np.zeros(0, np.uint32)
 _EMPTY = np.zeros(0)
+_CHEAP = 0.4  # entries of a level that is visited twice, beside those of the one above
 
 
 @dataclass
@@ -86,9 +86,9 @@ class Multigrid(Preconditioner):
 
     name: ClassVar[str] = "multigrid"
     cycle: Literal["w", "v"] = "w"
-    threshold: float = 0.25
+    threshold: float = 0.5
     damping: float = 2.0 / 3.0
-    width: int = 4
+    width: int = 3
     coarsest: int = 64
     block: int = 1
     cost: PreconditionerCost = field(default_factory=PreconditionerCost, init=False, repr=False, compare=False)
@@ -139,14 +139,16 @@ class Multigrid(Preconditioner):
         assert pattern is not None
         rows = (pattern.indptr, pattern.indices)
         if not self._levels:
-            ptr, idx, lower, diagonal = split(*rows, data)
-            matrix = Matrix(ptr, idx, np.concatenate([lower, diagonal]), rows, data=data)
+            ptr = np.empty(pattern.size + 1, np.uint32)
+            count_lower(*rows, ptr)
+            matrix = Matrix(ptr, np.empty(ptr[-1], np.uint32), np.empty(int(ptr[-1]) + pattern.size), rows, data=data)
+            split(*rows, data, ptr, matrix.idx, matrix.lower, matrix.diagonal)
             recipe = Recipe(self.threshold, self.damping, self.width, self.coarsest, self.block)
             self._levels = descend(matrix, recipe)
         else:
             matrix = self._levels[0].matrix
             matrix.data = data
-            refresh_split(*rows, data, matrix.lower, matrix.diagonal)
+            matrix.recoupled = split_values(*rows, data, matrix.ptr, matrix.lower, matrix.diagonal)
             for level in self._levels:
                 level.refresh()
         matrix.data = None  # it belongs to the caller and may change
@@ -155,44 +157,36 @@ class Multigrid(Preconditioner):
         """Lay out what a cycle reads: the finest level as it is, the others in packed arrays."""
         levels = self._levels
         table = np.zeros((len(levels), 9), np.int64)
-        ptr: list[npt.NDArray[Any]] = [np.zeros(1, np.int32)]
-        idx: list[npt.NDArray[Any]] = []
-        val: list[FloatArray] = []
-        pivots: list[FloatArray] = []
-        nodes: list[npt.NDArray[Any]] = []
+        ptr, idx, nodes = [np.zeros(1, np.uint32)], [_NO_INDEX], [_NO_INDEX]
+        val, pivots = [_EMPTY], [_EMPTY]
         rows, entries, at = 1, 0, 0
         for k, level in enumerate(levels):
             m_ptr, m_idx, m_val, sequence, p = _parts(level)
-            table[k, : cycle.ROWS] = level.kind, level.matrix.size, self._visits(k)
+            size = level.matrix.size
+            table[k, : cycle.ROWS] = level.kind, size, self._visits(k)
             table[k, cycle.PIVOTS] = len(m_ptr) - 1
             if k == 0:
-                finest = (m_ptr.view(np.uint32), m_idx.view(np.uint32), m_val, *p, level.inverse, sequence)
+                finest = (m_ptr, m_idx, m_val, *p, level.inverse, sequence)
                 continue
             table[k, cycle.ROWS : cycle.PIVOTS] = rows, entries, rows + len(m_ptr), entries + len(m_idx), at
             ptr += [m_ptr, p[0]]
             idx += [m_idx, p[1]]
             val += [m_val, p[2]]
-            size = level.matrix.size
             pivots += [level.inverse, np.zeros(size - len(level.inverse))]
-            nodes += [sequence, np.zeros(size - len(sequence), np.int32)]
+            nodes += [sequence, np.zeros(size - len(sequence), np.uint32)]
             rows, entries, at = rows + len(m_ptr) + len(p[0]), entries + len(m_idx) + len(p[1]), at + size
         dense = levels[-1].dense if isinstance(levels[-1], Direct) else np.zeros((0, 0))
-        self._arrays = (
-            table, *finest,
-            np.concatenate(ptr).astype(np.uint32), np.concatenate([*idx, _EMPTY_INDEX[:0]]).astype(np.uint32),
-            np.concatenate([*val, _EMPTY]), np.concatenate([*pivots, _EMPTY]),
-            np.concatenate([*nodes, _EMPTY_INDEX[:0]]).astype(np.uint32), dense, np.empty((4, at)),
-        )  # fmt: skip
+        packed = [np.concatenate(parts) for parts in (ptr, idx, val, pivots, nodes)]
+        self._arrays = (table, *finest, *packed, dense, np.empty((4, at)))
         self._spare = np.empty(levels[0].matrix.size)
 
     def _visits(self, k: int) -> int:
         """How often a cycle visits level k on each visit of the level above."""
         levels = self._levels
-        if self.cycle == "v" or k == 0 or not isinstance(levels[k], Aggregated):
+        if self.cycle == "v" or not isinstance(levels[k], Aggregated):
             return 1
-        above = levels[k - 1]
-        cheap = levels[k].matrix.entries <= 0.4 * above.matrix.entries
-        return 2 if cheap and isinstance(above, Aggregated) else 1
+        above = [level for level in levels[:k] if isinstance(level, Aggregated)]  # elimination is exact: no visit lost
+        return 2 if above and levels[k].matrix.entries <= _CHEAP * above[-1].matrix.entries else 1
 
     def _measure(self, matrix: sp.csr_array) -> None:
         """Fill in the cost."""
@@ -228,15 +222,13 @@ class Multigrid(Preconditioner):
 
 def _parts(level: Level) -> tuple[Any, Any, FloatArray, Any, tuple[Any, Any, FloatArray]]:
     """Matrix or multipliers, order of elimination, and interpolation of a level."""
-    nothing = (_EMPTY_INDEX[:0].view(np.uint32), _EMPTY_INDEX[:0], _EMPTY)
+    nothing = (_NO_INDEX, _NO_INDEX, _EMPTY)
     m = level.matrix
     if isinstance(level, Eliminated):
-        return level.p_ptr, level.p_idx, level.p_val, level.sequence.view(np.uint32), nothing
-    none = _EMPTY_INDEX[:0]
+        return level.p_ptr, level.p_idx, level.p_val, level.sequence, nothing
     if isinstance(level, Aggregated):
-        p = (level.p_ptr.view(np.uint32), level.p_idx.view(np.uint32), level.p_val)
-        return m.ptr, m.idx, m.lower, none, p
-    return m.ptr, m.idx, m.lower, none, nothing
+        return m.ptr, m.idx, m.lower, _NO_INDEX, (level.p_ptr, level.p_idx, level.p_val)
+    return m.ptr, m.idx, m.lower, _NO_INDEX, nothing
 
 
 def _nbytes(levels: list[Level]) -> int:

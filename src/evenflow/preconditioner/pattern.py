@@ -19,7 +19,7 @@ _MAX_ENTRIES = 2**31 - 1
 
 
 class Pattern:
-    """Row pointers (n+1,) and column indices (nnz,) of a CSR matrix, as int32.
+    """Row pointers (n+1,) and column indices (nnz,) of a CSR matrix, as uint32.
 
     Parameters
     ----------
@@ -29,8 +29,8 @@ class Pattern:
 
     def __init__(self, matrix: sp.csr_array) -> None:
         self._seen: tuple[Any, Any] = (matrix.indptr, matrix.indices)
-        self.indptr = np.asarray(matrix.indptr, dtype=np.int32)
-        self.indices = np.asarray(matrix.indices, dtype=np.int32)
+        self.indptr = np.asarray(matrix.indptr, dtype=np.int32).view(np.uint32)
+        self.indices = np.asarray(matrix.indices, dtype=np.int32).view(np.uint32)
 
     @property
     def size(self) -> int:
