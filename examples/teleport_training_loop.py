@@ -31,7 +31,7 @@ def train(teleport: bool) -> list[float]:
         optimizer = TeleportingOptimizer(
             optimizer,
             Teleporter(model, group="scale"),
-            AtEpochs(frozenset({1}), batches=4),
+            AtEpochs({1}, batches=4),
             steps_per_epoch=len(x) // BATCH,
         )
 

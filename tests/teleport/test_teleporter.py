@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from evenflow.errors import InputError
-from evenflow.teleport import Booth, DataMap, ExtendedTanh, Rosenbrock, Teleporter
+from evenflow.teleport import AtEpochs, Booth, DataMap, ExtendedTanh, Rosenbrock, Teleporter, TeleportingOptimizer
 
 
 def regression(
@@ -230,6 +230,36 @@ def test_any_architecture_teleports_along_its_level_set(kind: str) -> None:
     assert report.gain > 1.5
     with pytest.raises(InputError, match="levelset"):
         Teleporter(model, group="scale")
+
+
+@pytest.mark.parametrize("kind", ["convolutional", "transformer"])
+def test_any_architecture_trains_with_level_set_teleports(kind: str) -> None:
+    torch.manual_seed(0)
+    generator = torch.Generator().manual_seed(1)
+    model: nn.Module
+    if kind == "convolutional":
+        model, x = SmallConvolutional(), torch.randn(128, 1, 8, 8, generator=generator)
+        y = (8 * x.mean((1, 2, 3))).round().clamp(-1, 1).long() + 1
+
+        def loss_of(part: slice) -> torch.Tensor:
+            return nn.functional.cross_entropy(model(x[part]), y[part])
+    else:
+        model, x = SmallTransformer(), torch.randint(1, 3, (128, 7), generator=generator).cumsum(1) % 11
+
+        def loss_of(part: slice) -> torch.Tensor:
+            return nn.functional.cross_entropy(model(x[part, :-1]).flatten(0, 1), x[part, 1:].flatten())
+
+    base = torch.optim.SGD(model.parameters(), lr=0.05)
+    optimizer = TeleportingOptimizer(
+        base, Teleporter(model, group="levelset"), AtEpochs(frozenset({1}), batches=2), steps_per_epoch=4
+    )
+    before = float(loss_of(slice(None)).detach())
+    for _ in range(3):
+        for k in range(4):
+            optimizer.step(lambda k=k: loss_of(slice(32 * k, 32 * k + 32)))  # type: ignore[misc]
+    assert len(optimizer.reports) == 2
+    assert all(r.accepted and r.loss_change <= 1e-5 and r.gain > 1.0 for r in optimizer.reports)
+    assert float(loss_of(slice(None)).detach()) < before
 
 
 def test_layers_given_as_a_list_are_checked_against_the_model() -> None:

@@ -61,7 +61,10 @@ def descend(
 ) -> Descent:
     """Gradient descent with teleports before the scheduled steps."""
     x = torch.tensor(start, dtype=torch.float64, requires_grad=True)
-    optimizer = TeleportingOptimizer(torch.optim.SGD([x], lr=lr), Teleporter(x, group=group, **options), schedule)
+    # stability=None: the paper's method, which goes to the largest gradient whatever the learning rate
+    optimizer = TeleportingOptimizer(
+        torch.optim.SGD([x], lr=lr), Teleporter(x, group=group, **options), schedule, stability=None
+    )
     path, losses, sizes, teleports, newton = [x.detach().numpy().copy()], [], [], [], []
     worst = 0.0
 

@@ -46,12 +46,12 @@ def run(setting: Setting) -> Outcome:
 def _grid(outcome: Outcome, setting: Setting, optimizer: str, form: str, plain: list[Trial]) -> None:
     steps = NORMALISED_STEPS if form == "normalised" else PAPER_STEPS[optimizer]
     inner = QUICK_INNER if setting.quick else INNER
-    in_steps, in_time = np.full((2, len(steps), len(inner)), math.nan)
+    in_steps, in_time, final = np.full((3, len(steps), len(inner)), math.nan)
     failed = 0
     for i, step in enumerate(steps):
         for j, count in enumerate(inner):
             setting.progress(f"{optimizer}, {form} {step:g}, {count} inner steps")
-            ratios: list[tuple[float, float]] = []
+            ratios: list[tuple[float, float, float]] = []
             for seed, reference in enumerate(plain):
                 found = train(
                     seed,
@@ -65,13 +65,12 @@ def _grid(outcome: Outcome, setting: Setting, optimizer: str, form: str, plain: 
                     normalize=form == "normalised",
                 )
                 if _converged(found) and _converged(reference):
-                    ratios.append(
-                        (len(reference.losses) / len(found.losses), reference.seconds[-1] / found.seconds[-1])
-                    )
+                    in_seconds = reference.seconds[-1] / found.seconds[-1]
+                    ratios.append((len(reference.losses) / len(found.losses), in_seconds, found.losses[-1]))
                 else:
                     failed += 1
             if ratios:
-                in_steps[i, j], in_time[i, j] = np.mean(ratios, axis=0)
+                in_steps[i, j], in_time[i, j], final[i, j] = np.mean(ratios, axis=0)
     columns = ("inner step", *(f"{count} inner steps" for count in inner))
     rows: list[tuple[Any, ...]] = [
         (f"{step:g}", *(f"{a:.2f} ({b:.2f})" for a, b in zip(in_steps[i], in_time[i], strict=True)))
@@ -92,7 +91,8 @@ def _grid(outcome: Outcome, setting: Setting, optimizer: str, form: str, plain: 
     )
     outcome.findings.append(
         f"{optimizer}, {form}: {above:.0%} of the cells are faster in seconds, best {np.nanmax(in_time):.2f} in "
-        f"seconds and {np.nanmax(in_steps):.2f} in steps; {failed} runs did not converge within {CAP} steps"
+        f"seconds and {np.nanmax(in_steps):.2f} in steps; final loss {np.nanmin(final):.2f} to "
+        f"{np.nanmax(final):.2f}, plain {finals[0]:.2f}; {failed} runs did not converge within {CAP} steps"
     )
     key = f"{optimizer}/{form}"
     outcome.numbers[key] = {
@@ -100,6 +100,8 @@ def _grid(outcome: Outcome, setting: Setting, optimizer: str, form: str, plain: 
         "inner": list(inner),
         "speedup_steps": in_steps.tolist(),
         "speedup_seconds": in_time.tolist(),
+        "final_loss": final.tolist(),
+        "final_loss_plain": finals[0],
         "not_converged": failed,
     }
     name = f"{optimizer.lower()}-{form.replace(' ', '-')}"

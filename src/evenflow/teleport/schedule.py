@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass
 
 from evenflow.errors import InputError
@@ -38,12 +38,12 @@ class AtSteps:
 
     Examples
     --------
-    >>> due = AtSteps(frozenset({5}), batches=2)
+    >>> due = AtSteps({5}, batches=2)
     >>> [due(Moment(t, 0, t)) for t in (4, 5, 6, 7)]
     [False, True, True, False]
     """
 
-    steps: frozenset[int]
+    steps: Set[int]
     batches: int = 1
 
     def __call__(self, moment: Moment) -> bool:
@@ -61,12 +61,12 @@ class AtEpochs:
 
     Examples
     --------
-    >>> due = AtEpochs(frozenset({1}), batches=4)
+    >>> due = AtEpochs({1}, batches=4)
     >>> due(Moment(step=2403, epoch=1, batch=3)), due(Moment(step=2404, epoch=1, batch=4))
     (True, False)
     """
 
-    epochs: frozenset[int]
+    epochs: Set[int]
     batches: int = 1
 
     def __call__(self, moment: Moment) -> bool:
