@@ -72,10 +72,11 @@ _PUBLIC = {
     "minimize": "front",
     "minimize_many": "front",
     "read_graph": "io",
+    "read_mesh": "io",
     "resume": "front",
     "scipy_method": "scipy_door",
 }
-_FUNCTIONS = ("abs", "cos", "cosh", "exp", "log", "sin", "sinh", "sqrt", "tan", "tanh")
+_FUNCTIONS = ("abs", "arctan", "cos", "cosh", "exp", "log", "sin", "sinh", "sqrt", "tan", "tanh")
 _ROOMS = ("gallery", "teleport")
 
 __all__ = ["__version__", *_PUBLIC, *_FUNCTIONS, *_ROOMS]  # noqa: PLE0604  all strings

@@ -44,19 +44,22 @@ class History:
     """One row for each step, the start included.
 
     ``seconds`` runs only while the solver works (set-up included, bookkeeping and callbacks excluded);
-    ``gradient_norm`` is the Euclidean norm in the variables of the stage.
+    ``gradient_norm`` is the Euclidean norm in the variables of the stage, ``decrement`` the minimizer's own
+    estimate of the energy left to gain (nan where it has none).
     """
 
     seconds: list[float] = field(default_factory=list)
     energy: list[float] = field(default_factory=list)
     gradient_norm: list[float] = field(default_factory=list)
+    decrement: list[float] = field(default_factory=list)
     stage: list[int] = field(default_factory=list)
 
-    def append(self, seconds: float, energy: float, gradient_norm: float, stage: int) -> None:
+    def append(self, seconds: float, energy: float, gradient_norm: float, decrement: float, stage: int) -> None:
         """Record one step."""
         self.seconds.append(seconds)
         self.energy.append(energy)
         self.gradient_norm.append(gradient_norm)
+        self.decrement.append(decrement)
         self.stage.append(stage)
 
     def __len__(self) -> int:
@@ -68,5 +71,6 @@ class History:
             "seconds": np.asarray(self.seconds, dtype=np.float64),
             "energy": np.asarray(self.energy, dtype=np.float64),
             "gradient_norm": np.asarray(self.gradient_norm, dtype=np.float64),
+            "decrement": np.asarray(self.decrement, dtype=np.float64),
             "stage": np.asarray(self.stage, dtype=np.int64),
         }

@@ -266,7 +266,7 @@ class Solve:
                 f"w0: the energy there is {state.energy} and {bad} of {state.gradient.size} gradient entries are not "
                 "finite; start where the energy is finite"
             )
-        self.history.append(self.clock.seconds, state.energy, state.gradient_norm, len(self.reports))
+        self._record(state)
         self.best_energy, self.best_theta = state.energy, state.theta.copy()
         return state
 
@@ -305,7 +305,7 @@ class Solve:
                 stage.minimizer.step(self.problem, state)
             state.steps += 1
             self.iterations += 1
-            self.history.append(self.clock.seconds, state.energy, state.gradient_norm, len(self.reports))
+            self._record(state)
             if not stage.minimizer.monotone and state.energy < self.best_energy:
                 self.best_energy = state.energy
                 np.copyto(self.best_theta, state.theta)
@@ -315,6 +315,10 @@ class Solve:
             if self.save is not None and ended is None and self.iterations % self.every == 0:
                 self._write(self.save)
         return ended
+
+    def _record(self, state: State) -> None:
+        """Add a row to the history."""
+        self.history.append(self.clock.seconds, state.energy, state.gradient_norm, state.decrement, len(self.reports))
 
     def _judge(self, stage: Stage, state: State, verdict: Status | None = None) -> tuple[Status, bool] | None:
         """(status, does the whole solve end) or None to go on."""
@@ -367,8 +371,9 @@ class Solve:
         rows = slice(self.progress_of_stage.first_row, len(self.history))
         past = copy.copy(state)
         past.steps, verdict = 0, None
-        for past.energy, past.gradient_norm in zip(
-            self.history.energy[rows], self.history.gradient_norm[rows], strict=True
+        history = self.history
+        for past.energy, past.gradient_norm, past.decrement in zip(
+            history.energy[rows], history.gradient_norm[rows], history.decrement[rows], strict=True
         ):
             if past.steps == 0:
                 rule.reset(past)

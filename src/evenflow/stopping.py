@@ -36,8 +36,8 @@ def _size(energy: float, first: float) -> float:
 class StoppingRule(ABC):
     """Looks at the state after every step and may end the stage. Dataclass fields are the options.
 
-    What a rule remembers is rebuilt from the energies of the stage (:meth:`reset`, then :meth:`check` on
-    each), so a resumed run stops where the uninterrupted one does.
+    What a rule remembers is rebuilt from the history of the stage (:meth:`reset`, then :meth:`check` on each
+    row: energy, gradient norm, decrement, step), so a resumed run stops where the uninterrupted one does.
     """
 
     @abstractmethod

@@ -18,7 +18,7 @@ def result(energies, stages=(0,), *, problem=None) -> Result:
     history = History()
     numbers = np.repeat(np.arange(len(stages)), stages) if sum(stages) else np.zeros(len(energies), int)
     for k, (energy, stage) in enumerate(zip(energies, numbers, strict=True)):
-        history.append(0.1 * k, energy, 1.0, int(stage))
+        history.append(0.1 * k, energy, 1.0, float("nan"), int(stage))
     reports = [
         StageReport(f"stage-{k}", "identity", "adam", Status.CONVERGED, 1, 1.0, 0.0, energies[0], energies[-1])
         for k in range(len(stages))

@@ -1,26 +1,78 @@
-"""Auto: picks, watches and escalates."""
+"""Auto: picks, watches, escalates, falls back, and says so."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from evenflow.energy.base import BaseEnergy
 from evenflow.method.base import Method
 from evenflow.solve import Plan, Stage
-from evenflow.stopping import Decrement, Steps
+from evenflow.status import Status
+from evenflow.stopping import Decrement, GradientNorm, Stagnation, Steps
+
+if TYPE_CHECKING:
+    from evenflow.preconditioner.base import Preconditioner
 
 __all__ = ["Auto"]
+
+_ROUNDS = 6  # of L-BFGS out of a nonconvex region before it is left to finish alone
+_CHOLESKY_SIZE = 20_000  # unknowns; beyond, the fill of a factor outweighs what it saves over a multigrid cycle
 
 
 @dataclass
 class Auto(Method):
-    """Cheap Newton first; a preconditioner when it pays."""
+    """Newton with the cheapest inner solve that does, and L-BFGS where the energy is not convex.
 
+    1. Trust-region Newton. Its inner conjugate gradients begin with the diagonal of the Hessian; when they have
+       taken about ``patience`` iterations, or an inner solve is long, the preconditioner is built: graph
+       multigrid, or sparse Cholesky where a node of a small graph has several states.
+    2. Where an inner solve meets negative curvature, the step is not made (it would cost many products and leap
+       to some far basin): L-BFGS takes over until the gradient has fallen a hundredfold; then Newton again.
+    3. After six such rounds, or where Newton breaks down, L-BFGS finishes.
+
+    An energy without a sparse Hessian (torch code) is begun by L-BFGS, which finishes it where it is well
+    conditioned; after 200 steps Newton with Hessian products takes over.
+
+    Parameters
+    ----------
+    patience : int
+        Inner iterations with the diagonal before a preconditioner is built.
+    preconditioner : Preconditioner, optional
+        To use instead of the one chosen.
+    name : str
+    """
+
+    patience: int = 40
+    preconditioner: Preconditioner | None = None
     name: str = "auto"
 
     def plan(self, energy: BaseEnergy, tolerance: float) -> Plan:
-        """Yield stages."""
-        from evenflow.minimizer import NewtonCG
+        """Yield Newton and L-BFGS stages as the reports ask for them."""
+        from evenflow.minimizer import LBFGS, NewtonCG
 
-        yield Stage(NewtonCG(), stop=Decrement(tolerance) | Steps(10_000), name="newton-cg")
-        return ""
+        inverse, remark = self._choose(energy)
+        settled = Stagnation(tolerance) | GradientNorm(relative=1e-14)
+        if not energy.sparse_hessian:
+            yield Stage(LBFGS(), stop=settled | Steps(200), name="lbfgs")
+        for _ in range(_ROUNDS):
+            newton = NewtonCG(inverse, patience=self.patience, follow_negative_curvature=False)
+            report = yield Stage(newton, stop=Decrement(tolerance), name="newton")
+            if report.status is Status.CONVERGED:
+                return remark
+            remark = "not convex on the way, so L-BFGS took turns with Newton"
+            yield Stage(LBFGS(), stop=GradientNorm(relative=1e-2) | settled, name="lbfgs")
+        yield Stage(LBFGS(), stop=settled, name="lbfgs")
+        return remark
+
+    def _choose(self, energy: BaseEnergy) -> tuple[Preconditioner | None, str]:
+        """The preconditioner to build if one pays, and a remark on the choice."""
+        from evenflow.preconditioner import build_preconditioner
+
+        if self.preconditioner is not None:
+            return self.preconditioner, f"preconditioner: {self.preconditioner.name}, as asked"
+        if energy.graph is None:
+            return None, "no graph, so no preconditioner"
+        several = len(energy.shape) == 2 and energy.shape[1] > 1
+        name = "cholesky" if several and energy.size <= _CHOLESKY_SIZE else "multigrid"
+        return build_preconditioner(name, energy), ""

@@ -71,6 +71,8 @@ class NewtonCG(Minimizer):
         Before convergence, make sure that the Hessian has no direction of negative curvature: by its
         diagonal dominance, else by conjugate gradients on a fixed pseudo-random right-hand side. A saddle
         point is left along the direction found.
+    follow_negative_curvature : bool
+        Otherwise a step that meets negative curvature is not made, and the status is NOT_CONVEX.
 
     References
     ----------
@@ -94,6 +96,7 @@ class NewtonCG(Minimizer):
     exponent: float = 1.5
     max_inner: int = 5000
     check_saddle: bool = True
+    follow_negative_curvature: bool = True
 
     name: ClassVar[str] = "newton-cg"
     needs_hvp: ClassVar[bool] = True
@@ -150,6 +153,9 @@ class NewtonCG(Minimizer):
             state.status = Status.BREAKDOWN
             return
         solver = self._solver
+        if solver.end is End.NEGATIVE and not self.follow_negative_curvature:
+            state.status = Status.NOT_CONVEX
+            return
         slope, before = dot(state.gradient, solver.x), self._square
         self._search.curvature = _SLOPE if solver.end in (End.SOLVED, End.EXHAUSTED) else _LOOSE
         length = self._search(problem, state, solver.x, slope, 1.0) if slope < 0 else 0.0
