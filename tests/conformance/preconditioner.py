@@ -241,6 +241,20 @@ class PreconditionerConformance:
         with pytest.raises(InputError, match="square"):
             self.make().refresh(self.lattice()[:5])
 
+    def test_wrong_vectors_are_refused(self) -> None:
+        matrix = self.lattice()
+        n = matrix.shape[0]
+        p = self.make()
+        p.refresh(matrix)
+        r = np.ones(n)
+        for bad in (np.ones(n - 1), np.ones((n, 1)), np.ones(n, np.float32)):
+            with pytest.raises(InputError, match="expected float64"):
+                p.apply(bad)
+            with pytest.raises(InputError, match="expected float64"):
+                p.apply(r, bad)
+        with pytest.raises(InputError, match="out is r itself"):
+            p.apply(r, r)
+
     def test_cost_and_text(self) -> None:
         p = self.make()
         p.refresh(self.lattice())

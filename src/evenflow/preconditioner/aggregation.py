@@ -48,9 +48,10 @@ def condense(indptr, indices, data, block):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def couplings(indptr, indices, data, threshold, mark):  # type: ignore[no-untyped-def]
-    """Write the mark of each entry: DEPENDS if it is at least ``threshold`` times the strongest of its row.
+    """Write the mark of each entry.
 
-    INFLUENCES if so for its column. Positive off-diagonal entries couple nodes the wrong way round and are never marked.
+    DEPENDS if it is at least ``threshold`` times the strongest of its row, INFLUENCES if so for its column.
+    Positive off-diagonal entries couple nodes the wrong way round and are never marked.
     """
     n = len(indptr) - 1
     slack = 1.0 - 1e-9  # equal couplings stay equal whatever their rounding

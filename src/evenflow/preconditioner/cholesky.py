@@ -12,7 +12,7 @@ from evenflow.energy.base import FloatArray
 from evenflow.errors import InputError
 from evenflow.preconditioner.base import Breakdown, Preconditioner, PreconditionerCost
 from evenflow.preconditioner.factor import Factor, factorizer
-from evenflow.preconditioner.pattern import Pattern, check_matrix
+from evenflow.preconditioner.pattern import Pattern, check_matrix, check_vectors
 from evenflow.preconditioner.triangular import lower_triangle, solve_both, solve_lower, solve_upper
 
 if TYPE_CHECKING:
@@ -129,14 +129,16 @@ class SparseCholesky(Preconditioner):
         if not found <= limit + 1e-10 * float(np.abs(matrix.data).max(initial=0.0) * np.linalg.norm(x)):
             raise Breakdown(f"the factorization leaves a relative residual of {found / np.linalg.norm(probe):.1e}")
 
-    def _built(self) -> Factor:
-        if self._factor is None:
+    def _built(self, r: FloatArray, out: FloatArray | None = None) -> Factor:
+        """Return the factor, after a look at the arguments."""
+        if self._factor is None or self._pattern is None:
             raise InputError("the preconditioner was never refreshed: call refresh(matrix) first")
+        check_vectors(self._pattern.size, r, out)
         return self._factor
 
     def apply(self, r: FloatArray, out: FloatArray | None = None) -> FloatArray:
         """Return (A + shift I)^-1 r."""
-        factor = self._built()
+        factor = self._built(r, out)
         out = np.empty_like(r) if out is None else out
         if len(r):
             solve_both(*factor.arrays, factor.pivots, factor.order, r, self._work, out)
@@ -148,7 +150,7 @@ class SparseCholesky(Preconditioner):
 
     def half_solve(self, r: FloatArray) -> FloatArray:
         """Return kappa r, where kappa kappa^T = A^-1: kappa = Q L^-T D^-1/2."""
-        factor = self._built()
+        factor = self._built(r)
         out = np.empty_like(r)
         if len(r):
             solve_upper(*factor.arrays, factor.pivots, factor.order, r, self._work, out)
@@ -156,7 +158,7 @@ class SparseCholesky(Preconditioner):
 
     def half_solve_t(self, r: FloatArray) -> FloatArray:
         """Return kappa^T r = D^-1/2 L^-1 Q^T r."""
-        factor = self._built()
+        factor = self._built(r)
         out = np.empty_like(r)
         if len(r):
             solve_lower(*factor.arrays, factor.pivots, factor.order, r, out)

@@ -11,7 +11,7 @@ import numpy as np
 from evenflow.energy.base import FloatArray
 from evenflow.errors import InputError
 from evenflow.preconditioner.base import Breakdown, Preconditioner, PreconditionerCost
-from evenflow.preconditioner.pattern import check_matrix
+from evenflow.preconditioner.pattern import check_matrix, check_vectors
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
@@ -66,6 +66,7 @@ class Jacobi(Preconditioner):
 
     def apply(self, r: FloatArray, out: FloatArray | None = None) -> FloatArray:
         """Return r / |diag(A)|."""
+        check_vectors(len(self._inverse), r, out)
         return np.multiply(r, self._inverse, out=out)
 
     def __str__(self) -> str:

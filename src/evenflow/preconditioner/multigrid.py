@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
@@ -14,8 +14,9 @@ from evenflow.preconditioner import cycle
 from evenflow.preconditioner.base import Preconditioner, PreconditionerCost
 from evenflow.preconditioner.definite import definite_part
 from evenflow.preconditioner.half import count_lower, split, split_values
-from evenflow.preconditioner.hierarchy import Aggregated, Direct, Eliminated, Level, Matrix, Recipe, descend
-from evenflow.preconditioner.pattern import Pattern, check_matrix
+from evenflow.preconditioner.hierarchy import Aggregated, Level, Matrix, Recipe, descend
+from evenflow.preconditioner.layout import Layout
+from evenflow.preconditioner.pattern import Pattern, check_matrix, check_vectors
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
@@ -28,8 +29,6 @@ _KINDS = {
     cycle.DIRECT: "direct",
     cycle.SMOOTH: "smoothed",
 }
-_NO_INDEX = np.zeros(0, np.uint32)
-_EMPTY = np.zeros(0)
 _CHEAP = 0.4  # entries of a level that is visited twice, beside those of the one above
 
 
@@ -37,7 +36,7 @@ _CHEAP = 0.4  # entries of a level that is visited twice, beside those of the on
 class Multigrid(Preconditioner):
     """One cycle of algebraic multigrid for graphs: smoothed aggregation with exact elimination of trees and chains.
 
-    Nodes with at most two neighbours are eliminated exactly wherever they are many [3]_: a tree is solved
+    Nodes with at most two neighbours are eliminated exactly wherever they are many [2]_: a tree is solved
     directly. Else nodes are grouped with those they depend on most; the interpolation is the constant on each
     group, smoothed by a Jacobi step over the strong couplings [1]_ and truncated to ``width`` entries a row.
     Each level is smoothed by a forward Gauss-Seidel sweep before and a backward one after the coarse
@@ -51,7 +50,7 @@ class Multigrid(Preconditioner):
     Parameters
     ----------
     cycle : {"w", "v"}
-        Coarse levels are visited twice ("w") where the level is at most two fifths of the one above.
+        Whether levels below the second are visited twice ("w") where they are at most two fifths of the one above.
     threshold : float
         In (0, 1]: a node depends on neighbours whose coupling is at least this share of its strongest.
     damping : float
@@ -68,8 +67,7 @@ class Multigrid(Preconditioner):
     ----------
     .. [1] P. Vanek, J. Mandel, M. Brezina, "Algebraic multigrid by smoothed aggregation for second and fourth
        order elliptic problems", Computing 56, 1996, eqs. 4-5.
-    .. [2] Y. Notay, "An aggregation-based algebraic multigrid method", ETNA 37, 2010.
-    .. [3] O. Livne, A. Brandt, "Lean algebraic multigrid (LAMG): fast graph Laplacian linear solver",
+    .. [2] O. Livne, A. Brandt, "Lean algebraic multigrid (LAMG): fast graph Laplacian linear solver",
        SIAM J. Sci. Comput. 34, 2012, sec. 3.2.
 
     Examples
@@ -94,8 +92,7 @@ class Multigrid(Preconditioner):
     cost: PreconditionerCost = field(default_factory=PreconditionerCost, init=False, repr=False, compare=False)
     _pattern: Pattern | None = field(default=None, init=False, repr=False, compare=False)
     _levels: list[Level] = field(default_factory=list, init=False, repr=False, compare=False)
-    _arrays: tuple[Any, ...] = field(default=(), init=False, repr=False, compare=False)
-    _spare: FloatArray = field(default_factory=lambda: np.empty(0), init=False, repr=False, compare=False)
+    _layout: Layout | None = field(default=None, init=False, repr=False, compare=False)
     _definite: bool = field(default=False, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -111,7 +108,7 @@ class Multigrid(Preconditioner):
 
     def reset(self) -> None:
         """Forget the hierarchy: the next refresh builds it anew."""
-        self._pattern = None
+        self._pattern = self._layout = None
         self._levels = []
 
     def refresh(self, matrix: sp.csr_array) -> None:
@@ -123,13 +120,15 @@ class Multigrid(Preconditioner):
             if matrix.shape[0] % self.block:
                 raise InputError(f"block={self.block}: {matrix.shape[0]} unknowns are no whole number of blocks")
             self._pattern = Pattern(matrix)
-            self._levels = []
+            self._levels, self._layout = [], None
         self._fill(data)
         self._definite = any(level.negative for level in self._levels)
         if self._definite:
             assert self._pattern is not None
             self._fill(definite_part(self._pattern.indptr, self._pattern.indices, data))
-        self._pack()
+        if self._layout is None:
+            self._layout = Layout(self._levels, [self._visits(k) for k in range(len(self._levels))])
+        self._layout.fill(self._levels)
         self._measure(matrix)
         self.cost.record(time.perf_counter() - began, fresh=fresh)
 
@@ -153,53 +152,30 @@ class Multigrid(Preconditioner):
                 level.refresh()
         matrix.data = None  # it belongs to the caller and may change
 
-    def _pack(self) -> None:
-        """Lay out what a cycle reads: the finest level as it is, the others in packed arrays."""
-        levels = self._levels
-        table = np.zeros((len(levels), 9), np.int64)
-        ptr, idx, nodes = [np.zeros(1, np.uint32)], [_NO_INDEX], [_NO_INDEX]
-        val, pivots = [_EMPTY], [_EMPTY]
-        rows, entries, at = 1, 0, 0
-        for k, level in enumerate(levels):
-            m_ptr, m_idx, m_val, sequence, p = _parts(level)
-            size = level.matrix.size
-            table[k, : cycle.ROWS] = level.kind, size, self._visits(k)
-            table[k, cycle.PIVOTS] = len(m_ptr) - 1
-            if k == 0:
-                finest = (m_ptr, m_idx, m_val, *p, level.inverse, sequence)
-                continue
-            table[k, cycle.ROWS : cycle.PIVOTS] = rows, entries, rows + len(m_ptr), entries + len(m_idx), at
-            ptr += [m_ptr, p[0]]
-            idx += [m_idx, p[1]]
-            val += [m_val, p[2]]
-            pivots += [level.inverse, np.zeros(size - len(level.inverse))]
-            nodes += [sequence, np.zeros(size - len(sequence), np.uint32)]
-            rows, entries, at = rows + len(m_ptr) + len(p[0]), entries + len(m_idx) + len(p[1]), at + size
-        dense = levels[-1].dense if isinstance(levels[-1], Direct) else np.zeros((0, 0))
-        packed = [np.concatenate(parts) for parts in (ptr, idx, val, pivots, nodes)]
-        self._arrays = (table, *finest, *packed, dense, np.empty((4, at)))
-        self._spare = np.empty(levels[0].matrix.size)
-
     def _visits(self, k: int) -> int:
         """How often a cycle visits level k on each visit of the level above."""
         levels = self._levels
         if self.cycle == "v" or not isinstance(levels[k], Aggregated):
             return 1
-        above = [level for level in levels[:k] if isinstance(level, Aggregated)]  # elimination is exact: no visit lost
-        return 2 if above and levels[k].matrix.entries <= _CHEAP * above[-1].matrix.entries else 1
+        # Elimination is exact, so only levels of groups count. The largest of the coarse ones is visited once: twice
+        # would gain about as much as it costs.
+        above = [level for level in levels[:k] if isinstance(level, Aggregated)]
+        return 2 if len(above) > 1 and levels[k].matrix.entries <= _CHEAP * above[-1].matrix.entries else 1
 
     def _measure(self, matrix: sp.csr_array) -> None:
         """Fill in the cost."""
+        assert self._layout is not None
         self.cost.levels = len(self._levels)
         self.cost.fill = sum(level.matrix.entries for level in self._levels) / max(matrix.nnz, 1)
-        self.cost.nbytes = _nbytes(self._levels) + sum(a.nbytes for a in self._arrays[9:]) + self._spare.nbytes
+        self.cost.nbytes = _nbytes(self._levels) + self._layout.nbytes
 
     def apply(self, r: FloatArray, out: FloatArray | None = None) -> FloatArray:
         """Return one cycle's approximation of A^-1 r."""
-        if not self._arrays:
+        if self._layout is None:
             raise InputError("the preconditioner was never refreshed: call refresh(matrix) first")
-        out = np.empty_like(self._spare) if out is None else out
-        cycle.run_cycle(r, out, self._spare, *self._arrays)
+        check_vectors(self._levels[0].matrix.size, r, out)
+        out = np.empty_like(r) if out is None else out
+        cycle.run_cycle(r, out, *self._layout.arguments)
         return out
 
     def __str__(self) -> str:
@@ -218,17 +194,6 @@ class Multigrid(Preconditioner):
         if self._definite:
             lines.append("the matrix is indefinite: its definite part stands in")
         return "\n".join(lines)
-
-
-def _parts(level: Level) -> tuple[Any, Any, FloatArray, Any, tuple[Any, Any, FloatArray]]:
-    """Matrix or multipliers, order of elimination, and interpolation of a level."""
-    nothing = (_NO_INDEX, _NO_INDEX, _EMPTY)
-    m = level.matrix
-    if isinstance(level, Eliminated):
-        return level.p_ptr, level.p_idx, level.p_val, level.sequence, nothing
-    if isinstance(level, Aggregated):
-        return m.ptr, m.idx, m.lower, _NO_INDEX, (level.p_ptr, level.p_idx, level.p_val)
-    return m.ptr, m.idx, m.lower, _NO_INDEX, nothing
 
 
 def _nbytes(levels: list[Level]) -> int:

@@ -13,7 +13,7 @@ from evenflow.preconditioner.base import Breakdown
 if TYPE_CHECKING:
     import scipy.sparse as sp
 
-__all__ = ["Pattern", "check_matrix"]
+__all__ = ["Pattern", "check_matrix", "check_vectors"]
 
 _MAX_ENTRIES = 2**31 - 1
 
@@ -80,3 +80,18 @@ def check_matrix(matrix: sp.csr_array) -> npt.NDArray[np.float64]:
     if not np.isfinite(data.sum()) and not np.isfinite(data).all():
         raise Breakdown("the matrix has entries that are not finite")
     return data
+
+
+def check_vectors(size: int, r: npt.NDArray[np.float64], out: npt.NDArray[np.float64] | None) -> None:
+    """Make sure that compiled code, which does not look, gets vectors of the right size.
+
+    Raises
+    ------
+    InputError
+        If ``r`` or ``out`` is not a float64 vector of ``size`` entries, or they are the same array.
+    """
+    for name, vector in (("r", r), ("out", r if out is None else out)):
+        if vector.shape != (size,) or vector.dtype != np.float64:
+            raise InputError(f"{name} is {vector.dtype} of shape {vector.shape}, expected float64 of shape ({size},)")
+    if out is r:
+        raise InputError("out is r itself: give another array")

@@ -13,7 +13,7 @@ import numpy as np
 from evenflow.energy.base import FloatArray
 from evenflow.errors import InputError
 from evenflow.preconditioner.base import Breakdown, Preconditioner, PreconditionerCost
-from evenflow.preconditioner.pattern import check_matrix
+from evenflow.preconditioner.pattern import check_matrix, check_vectors
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
@@ -122,6 +122,7 @@ class PyAMG(Preconditioner):
         """Return one V-cycle's approximation of A^-1 r."""
         if self._size < 0:
             raise InputError("the preconditioner was never refreshed: call refresh(matrix) first")
+        check_vectors(self._size, r, out)
         out = np.empty_like(r) if out is None else out
         out[:] = 0.0 if self._hierarchy is None else self._hierarchy.solve(r, maxiter=1, tol=1e-300, cycle="V")
         return out

@@ -1,0 +1,97 @@
+"""Layout: the levels of a hierarchy as the arrays that one compiled cycle reads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from evenflow.energy.base import FloatArray
+from evenflow.preconditioner import cycle
+from evenflow.preconditioner.hierarchy import Aggregated, Direct, Eliminated, Level
+
+__all__ = ["Layout"]
+
+UintArray = npt.NDArray[np.uint32]
+_NO_INDEX = np.zeros(0, np.uint32)
+_NO_VALUE = np.zeros(0)
+
+
+class Layout:
+    """The finest level as it is, the others packed end to end.
+
+    Parameters
+    ----------
+    levels : list of Level
+    visits : list of int
+        How often a cycle visits each level on each visit of the one above.
+
+    Attributes
+    ----------
+    arguments : tuple
+        What :func:`~evenflow.preconditioner.cycle.run_cycle` takes after ``r`` and ``out``.
+    """
+
+    def __init__(self, levels: list[Level], visits: list[int]) -> None:
+        self._table = np.zeros((len(levels), 9), np.int64)
+        ptr, idx, nodes = [np.zeros(1, np.uint32)], [_NO_INDEX], [_NO_INDEX]
+        rows, entries, at = 1, 0, 0
+        for k, level in enumerate(levels):
+            (m_ptr, m_idx, sequence), (p_ptr, p_idx) = _indices(level)
+            size = level.matrix.size
+            self._table[k, : cycle.ROWS] = level.kind, size, visits[k]
+            self._table[k, cycle.PIVOTS] = len(m_ptr) - 1
+            if k == 0:
+                continue
+            places = rows, entries, rows + len(m_ptr), entries + len(m_idx), at
+            self._table[k, cycle.ROWS : cycle.PIVOTS] = places
+            ptr += [m_ptr, p_ptr]
+            idx += [m_idx, p_idx]
+            nodes += [sequence, np.zeros(size - len(sequence), np.uint32)]
+            rows, entries, at = rows + len(m_ptr) + len(p_ptr), entries + len(m_idx) + len(p_idx), at + size
+        self._indices = [np.concatenate(parts) for parts in (ptr, idx, nodes)]
+        self._values, self._pivots = np.empty(entries), np.zeros(at)
+        self._spare, self._work = np.empty(levels[0].matrix.size), np.empty((4, at))
+        self.arguments: tuple[Any, ...] = ()
+
+    def fill(self, levels: list[Level]) -> None:
+        """Take over the numbers of the levels after a refresh."""
+        (m_ptr, m_idx, sequence), (p_ptr, p_idx) = _indices(levels[0])
+        m_val, p_val = _values(levels[0])
+        finest = (m_ptr, m_idx, m_val, p_ptr, p_idx, p_val, levels[0].inverse, sequence)
+        entry = 0
+        for k, level in enumerate(levels[1:], start=1):
+            for part in _values(level):
+                self._values[entry : entry + len(part)] = part
+                entry += len(part)
+            at = self._table[k, cycle.NODES]
+            self._pivots[at : at + len(level.inverse)] = level.inverse
+        ptr, idx, nodes = self._indices
+        dense = levels[-1].dense if isinstance(levels[-1], Direct) else np.zeros((0, 0))
+        self.arguments = (
+            self._spare, self._table, *finest, ptr, idx, self._values, self._pivots, nodes, dense, self._work
+        )  # fmt: skip
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the packed arrays and of the work space."""
+        own: tuple[npt.NDArray[Any], ...] = (
+            self._table, *self._indices, self._values, self._pivots, self._spare, self._work
+        )  # fmt: skip
+        return sum(array.nbytes for array in own)
+
+
+def _indices(level: Level) -> tuple[tuple[UintArray, UintArray, UintArray], tuple[UintArray, UintArray]]:
+    """Rows of the matrix (or of the multipliers), order of elimination; rows of the interpolation."""
+    if isinstance(level, Eliminated):
+        return (level.p_ptr, level.p_idx, level.sequence), (_NO_INDEX, _NO_INDEX)
+    p = (level.p_ptr, level.p_idx) if isinstance(level, Aggregated) else (_NO_INDEX, _NO_INDEX)
+    return (level.matrix.ptr, level.matrix.idx, _NO_INDEX), p
+
+
+def _values(level: Level) -> tuple[FloatArray, FloatArray]:
+    """Values of the matrix (or multipliers) and of the interpolation."""
+    if isinstance(level, Eliminated):
+        return level.p_val, _NO_VALUE
+    return level.matrix.lower, level.p_val if isinstance(level, Aggregated) else _NO_VALUE
