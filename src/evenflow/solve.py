@@ -29,7 +29,11 @@ from evenflow.stopping import Never, StoppingRule
 if TYPE_CHECKING:
     from evenflow.progress import ProgressBar
 
-__all__ = ["Budget", "Clock", "Plan", "Snapshot", "Solve", "Stage"]
+__all__ = ["Budget", "Clock", "Plan", "Snapshot", "Solve", "Stage", "Teleport"]
+
+
+Teleport = Callable[[BaseEnergy, FloatArray, int], tuple[FloatArray, int] | None]
+"""Moves w at a step, or not; tells how many energy evaluations that took."""
 
 
 @dataclass
@@ -46,8 +50,8 @@ class Stage:
         Begin at the map's own random parameters (as the papers do) rather than at the current point. Only the
         first stage of a solve without a given start can do so.
     teleport : callable, optional
-        ``(energy, w, step) -> w or None``: asked before every step of an identity stage; moves the point
-        along its level set (:mod:`evenflow.teleport`).
+        ``(energy, w, step) -> (w, evaluations) or None``: asked before every step, and on the clock; moves the
+        point along its level set (``EnergyTeleport(...).at(steps)`` of :mod:`evenflow.teleport`).
     """
 
     minimizer: Minimizer
@@ -55,7 +59,7 @@ class Stage:
     stop: StoppingRule = field(default_factory=Never)
     name: str = ""
     own_start: bool = False
-    teleport: Callable[[BaseEnergy, FloatArray, int], FloatArray | None] | None = None
+    teleport: Teleport | None = None
 
 
 Plan = Generator[Stage, StageReport, str]
@@ -362,7 +366,8 @@ class Solve:
             return
         moved = stage.teleport(self.energy, self.map.decode(state.theta), state.steps)
         if moved is not None:
-            fresh = stage.minimizer.init(self.problem, self.map.encode(moved, self.stage_rng))
+            self.counts.gradient += moved[1]
+            fresh = stage.minimizer.init(self.problem, self.map.encode(moved[0], self.stage_rng))
             state.theta, state.energy, state.gradient = fresh.theta, fresh.energy, fresh.gradient
             state.gradient_norm = fresh.gradient_norm
 

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from evenflow.cli.experiment import app as experiment_app
 from evenflow.cli.parameters import parse_pairs
 
 __all__ = ["app"]
@@ -24,6 +25,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Minimise energies on sparse graphs: heat, oscillators, spins, or one that you write in a line.",
 )
+
+app.add_typer(experiment_app, name="experiment")
 
 EnergyArg = Annotated[str, typer.Argument(help="heat, kuramoto, hopf-kuramoto ... (see [b]evenflow energies[/b])")]
 GraphOpt = Annotated[
@@ -40,10 +43,10 @@ _err = Console(stderr=True)
 def _quiet_warnings() -> None:
     """Show warnings as one line each on standard error."""
 
-    def show(message: Warning | str, *_: Any) -> None:
+    def show(message: Warning | str, *_: Any, **__: Any) -> None:
         _err.print(f"[yellow]evenflow: {escape(str(message))}[/yellow]", highlight=False)
 
-    warnings.showwarning = show
+    warnings.showwarning = show  # type: ignore[assignment]
 
 
 def build_energy(name: str, spec: str, params: dict[str, Any]) -> Any:
@@ -89,7 +92,7 @@ def solve(
 
     _quiet_warnings()
     problem = build_energy(energy, graph, parse_pairs(param, "--param"))
-    limits = {"max_seconds": max_seconds, "max_iterations": max_iterations}
+    limits: dict[str, Any] = {"max_seconds": max_seconds, "max_iterations": max_iterations}
     if checkpoint is not None and checkpoint.is_file():
         _err.print(f"continuing from {checkpoint}", highlight=False)
         result = resume(checkpoint, problem, **{name: limit for name, limit in limits.items() if limit is not None})
@@ -127,9 +130,10 @@ def compare(
     graph: GraphOpt,
     methods: Annotated[str, typer.Option(help="names, comma-separated: methods and peers")] = "auto,lbfgs,adam,gcn",
     param: ParamOpt = [],  # noqa: B006
+    seed: Annotated[int, typer.Option(help="first seed")] = 0,
     seeds: Annotated[int, typer.Option(help="number of starts")] = 1,
     targets: Annotated[str, typer.Option(help="relative energy gaps")] = "1e-4,1e-6,1e-8",
-    max_seconds: SecondsOpt = 60.0,
+    max_seconds: Annotated[float, typer.Option(help="time budget of a run")] = 60.0,
     out: Annotated[Path | None, typer.Option(help="folder for comparison.parquet, .json and the picture")] = None,
     as_json: JsonOpt = False,
 ) -> None:
@@ -143,12 +147,15 @@ def compare(
     except ValueError:
         raise InputError(f"--targets {targets!r}: expected numbers, comma-separated, for example 1e-4,1e-8") from None
     params = "".join(f" --param {pair}" for pair in param)
-    template = f"evenflow compare {energy} --graph {graph}{params} --methods {{method}} --targets {targets}"
+    template = (
+        f"evenflow compare {energy} --graph {graph}{params} --methods {{method}} --seed {{seed}}"
+        f" --targets {targets} --max-seconds {max_seconds:g}"
+    )
     table = run(
         build_energy(energy, graph, parse_pairs(param, "--param")),
         [name.strip() for name in methods.split(",") if name.strip()],
         targets=gaps,
-        seeds=tuple(range(seeds)),
+        seeds=tuple(range(seed, seed + seeds)),
         max_seconds=max_seconds,
         command=template,
     )
@@ -159,8 +166,11 @@ def compare(
         table.plot(out / "comparison.png")
     if as_json:
         typer.echo(table.to_json())
-    else:
-        Console().print(table.table())
+        return
+    Console().print(table.table())
+    print("A row again:")
+    for row in table.rows:
+        print(f"  {table.command(row)}")
 
 
 def _list(title: str, rows: Iterable[tuple[str, ...]], columns: tuple[str, ...], as_json: bool) -> None:

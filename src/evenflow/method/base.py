@@ -11,7 +11,7 @@ from evenflow.energy.base import BaseEnergy
 from evenflow.minimizer.base import Minimizer
 from evenflow.reparametrization.base import Reparametrization
 from evenflow.reparametrization.identity import Identity
-from evenflow.solve import Plan, Stage
+from evenflow.solve import Plan, Stage, Teleport
 from evenflow.status import Status
 from evenflow.stopping import Fluctuation, StoppingRule
 
@@ -74,17 +74,29 @@ class Direct(Method):
     minimizer : Minimizer
     stop : StoppingRule
     reparametrization : Reparametrization
+    teleport : callable, optional
+        Moves the point along its level set before chosen steps (see :class:`evenflow.solve.Stage`); a solve with
+        one cannot be saved to a checkpoint.
     name : str
+
+    Examples
+    --------
+    >>> import evenflow as ef
+    >>> energy = ef.HeatDiffusion(ef.gallery.lattice(5, 5), hot=[0], cold=[24])
+    >>> method = ef.Direct(ef.SGD(lr=1e-4), ef.Steps(30), teleport=ef.teleport.EnergyTeleport().at([0, 5]))
+    >>> ef.minimize(energy, method=method).stages[0].steps
+    30
     """
 
     minimizer: Minimizer
     stop: StoppingRule = field(default_factory=Fluctuation)
     reparametrization: Reparametrization = field(default_factory=Identity)
+    teleport: Teleport | None = None
     name: str = "direct"
 
     def plan(self, energy: BaseEnergy, tolerance: float) -> Plan:
         """Yield the one stage."""
-        yield Stage(self.minimizer, self.reparametrization, self.stop, name=self.name)
+        yield Stage(self.minimizer, self.reparametrization, self.stop, name=self.name, teleport=self.teleport)
         return ""
 
 

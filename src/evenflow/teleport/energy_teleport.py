@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -72,6 +73,28 @@ class EnergyTeleport:
             max_gain=10.0 if max_gain is None else max_gain,
             loss_tol=energy_tol,
         )
+
+    def at(self, steps: Iterable[int]) -> Callable[[BaseEnergy, FloatArray, int], tuple[FloatArray, int] | None]:
+        """Teleport before the given steps (from 0): the ``teleport=`` of a stage of evenflow's own loop.
+
+        Parameters
+        ----------
+        steps : iterable of int
+
+        Returns
+        -------
+        callable
+            ``(energy, w, step) -> (w, evaluations)``, or None at other steps and where the teleport is rejected.
+        """
+        moments = frozenset(steps)
+
+        def move(energy: BaseEnergy, w: FloatArray, step: int) -> tuple[FloatArray, int] | None:
+            if step not in moments:
+                return None
+            moved, report = self.teleport(energy, w)
+            return (moved, report.evaluations) if report.accepted else None
+
+        return move
 
     def teleport(self, energy: BaseEnergy, w: FloatArray) -> tuple[FloatArray, TeleportReport]:
         """Teleport once.
