@@ -46,7 +46,7 @@ def _quiet_warnings() -> None:
     def show(message: Warning | str, *_: Any, **__: Any) -> None:
         _err.print(f"[yellow]evenflow: {escape(str(message))}[/yellow]", highlight=False)
 
-    warnings.showwarning = show  # type: ignore[assignment]
+    warnings.showwarning = show
 
 
 def build_energy(name: str, spec: str, params: dict[str, Any]) -> Any:

@@ -83,7 +83,7 @@ def _network(label: str, kind: str = "GCN", **fixed: Any) -> Callable[..., Metho
             network,
             optimizer=optimizer,
             lr=lr if lr is not None else 0.01 if phase else 0.02,
-            switch=Steps(steps) if steps is not None else Fluctuation(1e-4, 10),
+            switch=Steps(steps) if steps is not None else Fluctuation(1e-2, 10),
             matched_start=matched_start,
             max_steps=max_steps,
             name=label,
