@@ -208,8 +208,7 @@ def minimize_many(
         jobs = [(start, seed + index) for index, start in enumerate(starts)]
     run = delayed(minimize)
     results: list[Result] = Parallel(n_jobs=n_jobs, prefer="threads")(
-        run(energy, start, method=method, seed=number, progress=False, **options)
-        for start, number in jobs
+        run(energy, start, method=method, seed=number, progress=False, **options) for start, number in jobs
     )
     return sorted(results, key=lambda r: (r.status.failed, r.energy if math.isfinite(r.energy) else math.inf))
 
