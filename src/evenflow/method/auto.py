@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from evenflow.energy.base import BaseEnergy
-from evenflow.method.base import Method
+from evenflow.method.base import Method, settled
 from evenflow.solve import Plan, Stage
 from evenflow.status import Status
-from evenflow.stopping import Decrement, GradientNorm, Stagnation, Steps
+from evenflow.stopping import Decrement, GradientNorm, Steps
 
 if TYPE_CHECKING:
     from evenflow.preconditioner.base import Preconditioner
@@ -52,17 +52,16 @@ class Auto(Method):
         from evenflow.minimizer import LBFGS, NewtonCG
 
         inverse, remark = self._choose(energy)
-        settled = Stagnation(tolerance) | GradientNorm(relative=1e-14)
         if not energy.sparse_hessian:
-            yield Stage(LBFGS(), stop=settled | Steps(200), name="lbfgs")
+            yield Stage(LBFGS(), stop=settled(tolerance) | Steps(200), name="lbfgs")
         for _ in range(_ROUNDS):
             newton = NewtonCG(inverse, patience=self.patience, follow_negative_curvature=False)
             report = yield Stage(newton, stop=Decrement(tolerance), name="newton")
             if report.status is Status.CONVERGED:
                 return remark
             remark = "not convex on the way, so L-BFGS took turns with Newton"
-            yield Stage(LBFGS(), stop=GradientNorm(relative=1e-2) | settled, name="lbfgs")
-        yield Stage(LBFGS(), stop=settled, name="lbfgs")
+            yield Stage(LBFGS(), stop=GradientNorm(relative=1e-2) | settled(tolerance), name="lbfgs")
+        yield Stage(LBFGS(), stop=settled(tolerance), name="lbfgs")
         return remark
 
     def _choose(self, energy: BaseEnergy) -> tuple[Preconditioner | None, str]:

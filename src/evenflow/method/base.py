@@ -13,9 +13,9 @@ from evenflow.reparametrization.base import Reparametrization
 from evenflow.reparametrization.identity import Identity
 from evenflow.solve import Plan, Stage, Teleport
 from evenflow.status import Status
-from evenflow.stopping import Fluctuation, StoppingRule
+from evenflow.stopping import Fluctuation, GradientNorm, Stagnation, Steps, StoppingRule
 
-__all__ = ["DEFAULT_TOLERANCE", "Direct", "Method", "TwoStage", "first_order"]
+__all__ = ["DEFAULT_TOLERANCE", "Direct", "Method", "TwoStage", "first_order", "settled"]
 
 DEFAULT_TOLERANCE = 1e-11
 """Relative energy still to gain at which a solve stops where nothing else is asked for."""
@@ -63,6 +63,11 @@ def first_order(optimizer: str, lr: float | None = None, **options: Any) -> Mini
         return compiled[optimizer](**options)
     own = {name: options.pop(name) for name in ("lr_decay", "clip_value") if name in options}
     return minimizer.TorchOptimizer(optimizer, options, **own)
+
+
+def settled(tolerance: float) -> StoppingRule:
+    """The rule for monotone minimizers without an own estimate of the gap."""
+    return Stagnation(tolerance) | GradientNorm(relative=1e-14)
 
 
 @dataclass
@@ -124,6 +129,9 @@ class TwoStage(Method):
         Ends the second stage.
     max_steps : int
         Most steps of either stage.
+    finish : bool
+        Let L-BFGS settle what the second stage has not settled in ``max_steps`` (at a constant learning rate Adam
+        circles the minimum). Not in the papers; it changes nothing before that step.
     matched_start : bool
         Fit the network to the energy's own start first (the papers' prefit) instead of starting where its random
         parameters put it.
@@ -152,14 +160,13 @@ class TwoStage(Method):
     switch: StoppingRule = field(default_factory=lambda: Fluctuation(1e-2, 10))
     stop: StoppingRule = field(default_factory=lambda: Fluctuation(1e-10, 10))
     max_steps: int = 20_000
+    finish: bool = True
     matched_start: bool = False
     options: dict[str, Any] = field(default_factory=dict)
     name: str = "two-stage"
 
     def plan(self, energy: BaseEnergy, tolerance: float) -> Plan:
         """Yield the network stage, then the states themselves from where it got to."""
-        from evenflow.stopping import Steps
-
         limit = Steps(self.max_steps)
         network_lr = self.lr if self.network_lr is None else self.network_lr
         clip = {} if self.clip_value is None else {"clip_value": self.clip_value}
@@ -170,9 +177,14 @@ class TwoStage(Method):
             name=self.name,
             own_start=not self.matched_start,
         )
-        yield Stage(
+        direct = yield Stage(
             first_order(self.optimizer, self.lr, **self.options),
             stop=self.stop | limit,
             name=self.optimizer,
         )
+        if self.finish and direct.status is Status.MAX_ITERATIONS:
+            from evenflow.minimizer import LBFGS
+
+            yield Stage(LBFGS(), stop=settled(tolerance), name="lbfgs")
+            return f"{self.optimizer} had not settled in {self.max_steps} steps, so L-BFGS finished"
         return "the network stage lost its way" if network.status is Status.NOT_FINITE else ""

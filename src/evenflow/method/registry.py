@@ -9,8 +9,8 @@ from typing import Any
 from evenflow.energy.base import BaseEnergy
 from evenflow.errors import InputError
 from evenflow.method.auto import Auto
-from evenflow.method.base import Direct, Method, TwoStage, first_order
-from evenflow.stopping import Decrement, Fluctuation, GradientNorm, Stagnation, Steps, StoppingRule
+from evenflow.method.base import Direct, Method, TwoStage, first_order, settled
+from evenflow.stopping import Decrement, Fluctuation, Steps
 
 __all__ = ["METHODS", "MethodEntry", "build_method"]
 
@@ -40,11 +40,6 @@ class MethodEntry:
 
 def _is_phase(energy: BaseEnergy) -> bool:
     return energy.unit == "rad"
-
-
-def _settled(tolerance: float) -> StoppingRule:
-    """The rule for monotone minimizers without an own estimate of the gap."""
-    return Stagnation(tolerance) | GradientNorm(relative=1e-14)
 
 
 def _optimizer(name: str) -> Callable[..., Method]:
@@ -111,7 +106,7 @@ def _whitened(energy: BaseEnergy, tolerance: float, lr: float | None = None, **o
 def _flow(energy: BaseEnergy, tolerance: float, **options: Any) -> Method:
     from evenflow.minimizer import RungeKutta4
 
-    return Direct(RungeKutta4(**options), _settled(tolerance) | Steps(200_000), name="rk4")
+    return Direct(RungeKutta4(**options), settled(tolerance) | Steps(200_000), name="rk4")
 
 
 def _lbfgs(preconditioner: str | None, name: str) -> Callable[..., Method]:
@@ -120,7 +115,7 @@ def _lbfgs(preconditioner: str | None, name: str) -> Callable[..., Method]:
         from evenflow.preconditioner import build_preconditioner
 
         inverse = None if preconditioner is None else build_preconditioner(preconditioner, energy)
-        return Direct(LBFGS(preconditioner=inverse, **options), _settled(tolerance) | Steps(100_000), name=name)
+        return Direct(LBFGS(preconditioner=inverse, **options), settled(tolerance) | Steps(100_000), name=name)
 
     return build
 
@@ -128,7 +123,7 @@ def _lbfgs(preconditioner: str | None, name: str) -> Callable[..., Method]:
 def _ncg(energy: BaseEnergy, tolerance: float, **options: Any) -> Method:
     from evenflow.minimizer import NonlinearCG
 
-    return Direct(NonlinearCG(**options), _settled(tolerance) | Steps(100_000), name="ncg")
+    return Direct(NonlinearCG(**options), settled(tolerance) | Steps(100_000), name="ncg")
 
 
 def _newton(preconditioner: str | None, name: str) -> Callable[..., Method]:

@@ -17,28 +17,27 @@ _FLAT = 1e-14  # smallest cosine between s and y that is not taken for round-off
 _dense = njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"}, error_model="numpy")
 
 
+# A loop either writes or sums, never both: whether a loop that writes is vectorised is decided at run time, by where
+# the arrays happen to lie in memory, and a vectorised sum rounds differently.
+
+
 @_dense
-def _form_pair(
-    length: float,
-    d: FloatArray,
-    g: FloatArray,
-    g_old: FloatArray,
-    s: FloatArray,
-    y: FloatArray,
-    products: FloatArray,
-) -> None:
-    """Write s = length d and y = g - g_old; add s . y, s . s and y . y to ``products``."""
+def _scale(length: float, d: FloatArray, out: FloatArray) -> None:
+    """Write length d."""
+    for i in range(d.size):
+        out[i] = length * d[i]
+
+
+@_dense
+def _own_products(s: FloatArray, y: FloatArray, products: FloatArray) -> None:
+    """Add s . y, s . s and y . y to ``products``."""
     sy = 0.0
     ss = 0.0
     yy = 0.0
-    for i in range(d.size):
-        a = length * d[i]
-        b = g[i] - g_old[i]
-        s[i] = a
-        y[i] = b
-        sy += a * b
-        ss += a * a
-        yy += b * b
+    for i in range(s.size):
+        sy += s[i] * y[i]
+        ss += s[i] * s[i]
+        yy += y[i] * y[i]
     products[0] += sy
     products[1] += ss
     products[2] += yy
@@ -74,13 +73,6 @@ def _subtract_two(a: float, s: FloatArray, b: float, z: FloatArray, out: FloatAr
     """Subtract a s + b z from ``out``."""
     for i in range(out.size):
         out[i] -= a * s[i] + b * z[i]
-
-
-@_dense
-def _scale_negative(gamma: float, pg: FloatArray, out: FloatArray) -> None:
-    """Write -gamma pg."""
-    for i in range(out.size):
-        out[i] = -gamma * pg[i]
 
 
 @_dense
@@ -180,7 +172,10 @@ def advance(
         high = min(low + _BLOCK, n)
         gb = g[low:high]
         yb = Y[slot, low:high]
-        _form_pair(length, d[low:high], gb, g_old[low:high], S[slot, low:high], yb, products)
+        sb = S[slot, low:high]
+        _scale(length, d[low:high], sb)
+        _difference(gb, g_old[low:high], yb)
+        _own_products(sb, yb, products)
         if pairs.shape[0] == 3:
             _difference(pg[low:high], pg_old[low:high], Z[slot, low:high])
         for k in order:
@@ -201,7 +196,7 @@ def advance(
     for low in range(0, n, _BLOCK):
         high = min(low + _BLOCK, n)
         db = d[low:high]
-        _scale_negative(gamma, pg[low:high], db)
+        _scale(-gamma, pg[low:high], db)
         for k in order:
             _subtract_two(cs[k], S[k, low:high], cz[k], Z[k, low:high], db)
         slope += _dot(g[low:high], db)
