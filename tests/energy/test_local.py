@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import math
+import pickle
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -266,3 +268,60 @@ def test_named_energies() -> None:
     assert [energy_class(name).name for name in ENERGIES] == ["heat", "kuramoto", "hopf-kuramoto"]
     with pytest.raises(InputError, match="no energy 'spin'; known: heat, kuramoto"):
         energy_class("spin")
+
+
+class TestConstantCouplingsConformance(EnergyConformance):
+    """Quadratic pairs over several components: only diagonal blocks of the Hessian change."""
+
+    @classmethod
+    def make(cls, fixed: Any = None) -> Energy:
+        graph = gallery.er(20, degree=4, seed=4)
+        graph = graph.replace(weights=np.random.default_rng(2).uniform(0.5, 2.0, graph.n_edges))
+        return Energy(
+            graph,
+            pair=lambda r2, k: k * r2,
+            pair_of="squared_distance",
+            node=lambda w, depth: depth * ef.cos(w[0] * w[1]) + w[0] ** 4,
+            edge_data={"k": np.random.default_rng(7).uniform(0.5, 1.5, graph.n_edges)},
+            node_data={"depth": np.linspace(0.5, 2.0, 20)},
+            dim=2,
+            fixed=fixed,
+        )
+
+    @classmethod
+    def other_units(cls) -> tuple[Energy, Callable[[FloatArray], FloatArray], float]:
+        energy = cls.make()
+        return energy, lambda w: -w, 1.0
+
+
+@pytest.mark.parametrize(
+    ("pair", "constant"),
+    [(lambda x: 3 * x**2 + x, True), (lambda x, d: (x - d) * (x + d), True), (lambda x: x**2 + ef.cos(x), False)],
+)
+def test_constant_couplings_are_recognised(pair: Any, constant: bool) -> None:
+    graph = Graph.from_edges([[0, 1], [1, 2]], edge_data={"d": [0.3, 0.4]})
+    assert Energy(graph, pair=pair)._engine.constant_couplings is constant
+
+
+@pytest.mark.parametrize("fixed", [None, {2: [0.5, -0.5], 11: [0.0, 1.0]}])
+def test_refreshed_diagonal_is_that_of_a_fresh_hessian(fixed: Any, rng: np.random.Generator) -> None:
+    kept = TestConstantCouplingsConformance.make(fixed)
+    for _ in range(3):
+        w = kept.initial(rng)
+        fresh = TestConstantCouplingsConformance.make(fixed)
+        np.testing.assert_array_equal(kept.hessian(w).data, fresh.hessian(w).data)
+        np.testing.assert_array_equal(pickle.loads(pickle.dumps(kept)).hessian(w).data, fresh.hessian(w).data)
+
+
+@pytest.mark.parametrize("fixed", [None, {0: 0.0}])
+def test_each_thread_has_its_own_constant_couplings(fixed: Any, rng: np.random.Generator) -> None:
+    energy = Energy(GRAPH, pair=lambda x: x**2, node=lambda w: w**4, fixed=fixed)
+    first, second = energy.initial(rng), energy.initial(rng)
+    here = energy.hessian(first)
+    kept = here.data.copy()
+    with ThreadPoolExecutor(1) as pool:
+        there = pool.submit(energy.hessian, second).result()
+        assert pool.submit(energy.hessian, second).result() is there
+    assert there is not here
+    np.testing.assert_array_equal(here.data, kept)
+    np.testing.assert_array_equal(energy.hessian(second).data, there.data)

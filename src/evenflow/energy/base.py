@@ -111,7 +111,8 @@ class BaseEnergy(ABC):
         """Sparse Hessian at w, CSR (size, size) on a pattern that does not depend on w.
 
         Rows and columns of fixed nodes hold only a unit diagonal. The same matrix object is refreshed in
-        place by the next call: copy it to keep it.
+        place by the next call, which may leave entries that do not depend on w as they are: copy it to keep it, or
+        to write to it.
 
         Raises
         ------

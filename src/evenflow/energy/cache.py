@@ -34,8 +34,8 @@ _fallback: list[Path] = []
 class KernelModule:
     """The kernels of one potential.
 
-    ``value``, ``gradient``, ``hvp``, ``hessian``, ``relax`` and ``two_hop`` are numba functions; the first call of each
-    is guarded, so that a damaged or full cache is left for compilation in memory.
+    ``value``, ``gradient``, ``hvp``, ``hessian``, ``couplings``, ``relax`` and ``two_hop`` are numba functions; the
+    first call of each is guarded, so that a damaged or full cache is left for compilation in memory.
 
     Attributes
     ----------
@@ -126,7 +126,8 @@ def _generator_version() -> bytes:
     import numba
 
     digest = hashlib.sha256(f"{numba.__version__} {sys.version_info[:2]}".encode())
-    for name in ("codegen.py", "source.py", "symbolic.py", "potential.py"):
+    names = ("codegen.py", "row_source.py", "hessian_source.py", "source.py", "symbolic.py", "potential.py")
+    for name in names:
         digest.update(Path(__file__).with_name(name).read_bytes())
     return digest.digest()
 

@@ -144,10 +144,15 @@ class Engine:
         """Whether the potential has no neighbourhood sums, so that nodes can move one by one."""
         return self._kernels.has("relax")
 
+    @property
+    def constant_couplings(self) -> bool:
+        """Whether only the diagonal (d x d blocks) of the Hessian depends on w."""
+        return self._kernels.has("couplings")
+
     def _chunked(
         self,
         name: str,
-        arrays: tuple[FloatArray, ...],
+        arrays: tuple[Any, ...],
         phases: Sequence[int] | None = None,
         tail: tuple[Any, ...] | None = None,
     ) -> float:
@@ -167,14 +172,16 @@ class Engine:
         pattern = self._pattern
         matrix = self._scratch.__dict__.get("matrix")
         if matrix is None:
-            matrix = self._scratch.matrix = pattern.matrix()
+            matrix = pattern.matrix()
+            self._scratch.couplings = self._couplings(matrix)
+            self._scratch.matrix = matrix
         if not self._potential.sums:
-            self._fill(w, (w, matrix.data))
+            self._fill((w, matrix.data, *self._scratch.couplings))
             return matrix
         one_hop, count = len(pattern.indices1), len(self._potential.sums)
         base, jac, jac_t = np.empty(one_hop), np.empty((count, one_hop)), np.empty((count, one_hop))
         weight = np.empty((count, count, self._n))
-        self._fill(w, (w, base, jac, jac_t, weight))
+        self._fill((w, base, jac, jac_t, weight))
         position = np.zeros(self._n, dtype=np.int64)
         self._kernels.two_hop(
             matrix.data,
@@ -190,7 +197,16 @@ class Engine:
         )
         return matrix
 
-    def _fill(self, w: FloatArray, arrays: tuple[FloatArray, ...]) -> None:
+    def _couplings(self, matrix: sp.csr_array) -> tuple[Any, ...]:
+        """Fill in entries that do not depend on w; return what the kernel of the others needs."""
+        if not self.constant_couplings:
+            return ()
+        dim = self._potential.dim
+        row_sum, middle = np.empty((dim * (dim + 1) // 2, self._n)), np.empty_like(self._indptr[1:])
+        self._chunked("couplings", (matrix.data, row_sum, middle), [_ROWS])
+        return row_sum, middle
+
+    def _fill(self, arrays: tuple[Any, ...]) -> None:
         if self._whole:
             self._kernels.hessian(*arrays, *self._scratch.whole)
         else:
@@ -198,7 +214,7 @@ class Engine:
 
 
 def _chunk_task(
-    kernel: Callable[..., float], arrays: tuple[FloatArray, ...], phase: int, tail: tuple[Any, ...]
+    kernel: Callable[..., float], arrays: tuple[Any, ...], phase: int, tail: tuple[Any, ...]
 ) -> Callable[[int, int], float]:
     return lambda start, stop: kernel(*arrays, start, stop, phase, *tail)
 
@@ -210,6 +226,7 @@ class _Scratch(threading.local):
         arrays = (*tail, np.empty((fields, n))) if fields else tail
         self.whole: tuple[Any, ...] = (0, n, _ALL, *arrays)
         self.matrix: sp.csr_array
+        self.couplings: tuple[Any, ...]
 
 
 class _Pattern:

@@ -82,9 +82,11 @@ class PinnedPattern(threading.local):
         A full Hessian; its pattern never changes.
     free : ndarray of bool
         False at fixed unknowns.
+    block : int, optional
+        Size of diagonal blocks outside which no entry ever changes.
     """
 
-    def __init__(self, matrix: sp.csr_array, free: npt.NDArray[np.bool_]) -> None:
+    def __init__(self, matrix: sp.csr_array, free: npt.NDArray[np.bool_], block: int | None = None) -> None:
         import scipy.sparse as sp
 
         row = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
@@ -92,12 +94,22 @@ class PinnedPattern(threading.local):
         self._kept = np.flatnonzero(keep)
         indptr = np.concatenate([[0], np.cumsum(np.bincount(row[keep], minlength=len(free)))])
         self._ones = np.flatnonzero(~free[row[keep]])
+        self._filled = False
+        if block is not None:
+            changes = (row[keep] // block == matrix.indices[keep] // block) & free[row[keep]]
+            self._changing = np.flatnonzero(changes)
+            self._sources = self._kept[self._changing]
+        self._once = block is not None
         self._matrix = sp.csr_array(
             (np.empty(len(self._kept)), matrix.indices[keep], indptr.astype(matrix.indptr.dtype)), shape=matrix.shape
         )
 
     def refresh(self, matrix: sp.csr_array) -> sp.csr_array:
         """Return the pinned form of ``matrix``, in place of the one before."""
-        np.take(matrix.data, self._kept, out=self._matrix.data)
+        if self._filled and self._once:
+            self._matrix.data[self._changing] = matrix.data[self._sources]
+            return self._matrix
+        np.take(matrix.data, self._kept, out=self._matrix.data, mode="clip")  # "raise", the default, makes a copy
         self._matrix.data[self._ones] = 1.0
+        self._filled = True
         return self._matrix

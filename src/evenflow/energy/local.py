@@ -210,7 +210,8 @@ class Energy(BaseEnergy):
         if self.fixed is None:
             return matrix
         if self._pinned is None:
-            self._pinned = PinnedPattern(matrix, self.free_mask().ravel())
+            block = self._formulas.dim if self._engine.constant_couplings else None
+            self._pinned = PinnedPattern(matrix, self.free_mask().ravel(), block)
         return self._pinned.refresh(matrix)
 
     @property
