@@ -234,8 +234,10 @@ def _result(solve: Solve, method: Method, remark: str, torch_like: Any) -> Resul
         raise InputError(f"method={method.name}: its plan has no stage")
     value, gradient = solve.energy.value_and_gradient(w)
     status = solve.reports[-1].status
-    steps = ", then ".join(f"{report.name} {report.steps} steps" for report in solve.reports)
-    message = f"{status.value} ({steps})" + (f"; {remark}" if remark else "")
+    stages = ", then ".join(
+        f"{report.name} {report.steps} steps" + (f" ({report.note})" if report.note else "") for report in solve.reports
+    )
+    message = f"{status.value}; {stages}" + (f"; {remark}" if remark else "")
     return Result(
         w=w if torch_like is None else torch_like.new_tensor(w),
         energy=float(value),

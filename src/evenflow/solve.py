@@ -293,7 +293,7 @@ class Solve:
             energy=energy,
             inner=state.inner,
             encode_error=self.map.encode_error,
-            note=state.note,
+            note="; ".join(filter(None, (state.note, stage.minimizer.remark()))),
         )
         self.reports.append(report)
         return report

@@ -14,7 +14,7 @@ def main() -> None:
 
     try:
         app()
-    except (InputError, FileNotFoundError, IsADirectoryError, PermissionError) as error:
+    except (InputError, OSError) as error:
         print(f"evenflow: {error}", file=sys.stderr)
         raise SystemExit(2) from None
     except EvenflowError as error:

@@ -23,10 +23,27 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Minimise energies on sparse graphs: heat, oscillators, spins, or one that you write in a line.",
 )
 
 app.add_typer(experiment_app, name="experiment")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from evenflow import __version__
+
+        typer.echo(f"evenflow {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="print the version and leave")
+    ] = False,
+) -> None:
+    """Minimise energies on sparse graphs: heat, oscillators, spins, or one that you write in a line."""
+
 
 EnergyArg = Annotated[str, typer.Argument(help="heat, kuramoto, hopf-kuramoto ... (see [b]evenflow energies[/b])")]
 GraphOpt = Annotated[
@@ -92,6 +109,8 @@ def solve(
 
     _quiet_warnings()
     problem = build_energy(energy, graph, parse_pairs(param, "--param"))
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)  # before the work, so that a bad place costs nothing
     limits: dict[str, Any] = {"max_seconds": max_seconds, "max_iterations": max_iterations}
     if checkpoint is not None and checkpoint.is_file():
         _err.print(f"continuing from {checkpoint}", highlight=False)
@@ -102,19 +121,18 @@ def solve(
             problem, method=method, seed=seed, tolerance=tolerance, checkpoint=checkpoint, **limits, **options
         )
     record = {**result.as_dict(), "energy_name": energy, "graph_spec": graph}
-    if out is not None:
-        _write_out(out, result, record)
     if as_json:
         typer.echo(json.dumps(record))
     else:
         Console().print(repr(result), highlight=False, markup=False, soft_wrap=True)
+    if out is not None:
+        _write_out(out, result, record)
     if result.status.failed:
         raise typer.Exit(1)
 
 
 def _write_out(folder: Path, result: Any, record: dict[str, Any]) -> None:
     """Write the result, its summary and its pictures."""
-    folder.mkdir(parents=True, exist_ok=True)
     result.save(folder / "result.npz")
     (folder / "result.json").write_text(json.dumps(record, indent=1) + "\n")
     result.plot(folder / "history.png")

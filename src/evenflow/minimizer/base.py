@@ -85,6 +85,10 @@ class Minimizer(ABC):
     def step(self, problem: Problem, state: State) -> None:
         """Advance ``state`` in place by one step; set ``state.status`` if no step can be made."""
 
+    def remark(self) -> str:
+        """What was done beyond stepping, in a few words for the report of the stage."""
+        return ""
+
     def export(self, state: State) -> dict[str, Any]:
         """The memory as numbers, strings and arrays, for a checkpoint."""
         return dict(state.memory)

@@ -352,6 +352,14 @@ class NewtonCG(Minimizer):
         self._search.accept(state, self._search.evaluate(problem, state, d, step)[1])
         return True
 
+    def remark(self) -> str:
+        """Whether the preconditioner was built, and when."""
+        if self.preconditioner is None or self.preconditioner.name == "jacobi":
+            return ""
+        if self._metric.waiting:
+            return f"the diagonal sufficed, no {self.preconditioner.name} was built"
+        return f"{self.preconditioner.name} built after {self._spent} inner iterations with the diagonal"
+
     # ------------------------------------------------------------------ checkpoints
 
     def export(self, state: State) -> dict[str, Any]:
