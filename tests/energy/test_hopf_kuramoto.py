@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -164,3 +165,36 @@ def test_report_and_errors() -> None:
         HopfKuramoto(gallery.ring(4), s1=1.0, s2=np.nan)
     with pytest.raises(InputError, match="no parameter 'speed'"):
         HopfKuramoto.from_graph(gallery.ring(4), speed=2)
+
+
+class TestWeightedDriftConformance(TestDriftConformance):
+    """Weights of both signs, and a node without neighbours."""
+
+    @classmethod
+    def make(cls, fixed: Any = None, scale: float = 1.0) -> HopfKuramoto:
+        edges = gallery.er(24, degree=4, seed=3).edges
+        weights = np.random.default_rng(0).standard_normal(len(edges)) * scale
+        graph = Graph.from_edges(edges, weights=weights, n_nodes=25)
+        return HopfKuramoto(graph, s1=0.9, s2=0.3 / scale, c=1.2, loss="drift", fixed=fixed)
+
+    @classmethod
+    def other_units(cls) -> tuple[HopfKuramoto, Callable[[FloatArray], FloatArray], float]:
+        """Weights times 3 and s2 by a third of that: all velocities triple."""
+        return cls.make(scale=3.0), lambda w: w, 9.0
+
+
+def test_drift_is_evaluated_by_several_threads_at_once(rng: np.random.Generator) -> None:
+    energy = HopfKuramoto(gallery.lattice(20, 20, periodic=True), s1=0.7, s2=0.4, loss="drift")
+    states = [energy.initial(rng) for _ in range(40)]
+    expected = [energy.value_and_gradient(w) for w in states]
+    with ThreadPoolExecutor(4) as pool:
+        for (value, gradient), (again, same) in zip(expected, pool.map(energy.value_and_gradient, states), strict=True):
+            assert value == again
+            np.testing.assert_array_equal(gradient, same)
+
+
+def test_drift_of_nothing_is_nothing() -> None:
+    energy = HopfKuramoto(Graph.from_edges(np.empty((0, 2), dtype=int), n_nodes=0), s1=1.0, s2=0.1, loss="drift")
+    value, gradient = energy.value_and_gradient(np.empty(0))
+    assert value == energy.value(np.empty(0)) == 0.0
+    assert gradient.shape == energy.hvp(np.empty(0), np.empty(0)).shape == energy.velocity(np.empty(0)).shape == (0,)

@@ -126,7 +126,15 @@ def _generator_version() -> bytes:
     import numba
 
     digest = hashlib.sha256(f"{numba.__version__} {sys.version_info[:2]}".encode())
-    names = ("codegen.py", "row_source.py", "hessian_source.py", "source.py", "symbolic.py", "potential.py")
+    names = (
+        "codegen.py",
+        "row_source.py",
+        "hessian_source.py",
+        "source.py",
+        "sincos.py",
+        "symbolic.py",
+        "potential.py",
+    )
     for name in names:
         digest.update(Path(__file__).with_name(name).read_bytes())
     return digest.digest()

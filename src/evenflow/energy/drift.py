@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from evenflow.energy import drift_kernels as kernels
 from evenflow.energy.base import FloatArray
 from evenflow.energy.fixed import parse_fixed
 from evenflow.energy.phases import PhaseStates
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
     from evenflow.graph import Graph
 
 __all__ = ["PhaseDrift"]
+
+_Room = tuple[FloatArray, FloatArray]
 
 
 class PhaseDrift(PhaseStates):
@@ -49,54 +54,71 @@ class PhaseDrift(PhaseStates):
         self.shape = (graph.n_nodes,)
         self.fixed = parse_fixed(fixed, self.shape)
 
-    def _exchange(self, w: FloatArray) -> Callable[..., list[tuple[FloatArray, FloatArray]]]:
-        """Return a function giving (M x, N x) for each x, all in one pass over the adjacency."""
-        cosine, sine, A = np.cos(w)[:, None], np.sin(w)[:, None], self.graph.adjacency
+    @cached_property
+    def _rows(self) -> tuple[Any, ...]:
+        """Compressed rows, their weights, and the couplings, as the kernels take them."""
+        indptr, indices, edge = self.graph.rows
+        unsigned = np.uint32 if len(indices) < 2**32 else np.uint64
+        couplings = (self.c, self.c * self.s1, 2 * self.s2)
+        return indptr.astype(unsigned), indices.astype(unsigned), self.graph.weights[edge], couplings
 
-        def exchange(*vectors: FloatArray) -> list[tuple[FloatArray, FloatArray]]:
-            x, k = np.stack(vectors, axis=1), len(vectors)
-            product = A @ np.hstack([cosine * x, sine * x])
-            p, q = product[:, :k], product[:, k:]
-            return list(zip((cosine * p + sine * q).T, (sine * p - cosine * q).T, strict=True))
+    @cached_property
+    def _scratch(self) -> _Scratch:
+        return _Scratch(self.size)
 
-        return exchange
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave scratch memory behind."""
+        return {name: value for name, value in self.__dict__.items() if name not in {"_rows", "_scratch"}}
+
+    def _turned(self, w: FloatArray, room: _Room | None = None) -> tuple[FloatArray, FloatArray]:
+        """Cosines and sines of w, and room for the fields; both belong to the thread unless room is given."""
+        room = self._scratch.room if room is None else room
+        kernels.turn(self.impose(w), room[0])
+        return room
 
     def velocity(self, w: FloatArray) -> FloatArray:
         """Vector field F at w, rad per unit time, shape (n,)."""
-        exchange = self._exchange(w)
-        ((C, S),) = exchange(np.ones(self.shape))
-        ((MS, _),) = exchange(S)
-        return self.c * C - self.c * self.s1 * S - 2 * self.s2 * (C * S - MS)
+        F = np.empty(self.shape)
+        if self.size:
+            kernels.velocity(*self._rows, *self._turned(w), F)
+        return F
 
     def value(self, w: FloatArray) -> float:
         """Variance of the velocities at w."""
-        return float(np.var(self.velocity(self.impose(w)))) if self.size else 0.0
+        z, field = self._turned(w)
+        return kernels.variance(*self._rows, z, field, np.empty(self.shape)) if self.size else 0.0
 
     def value_and_gradient(self, w: FloatArray, out: FloatArray | None = None) -> tuple[float, FloatArray]:
-        """Variance of the velocities and its gradient, by four passes over the adjacency."""
+        """Variance of the velocities and its gradient, by four passes over the rows."""
         if out is None:
             out = np.empty(self.shape)
         elif out.shape != self.shape or out.dtype != np.float64:
             raise InputError(f"out is {out.dtype} of shape {out.shape}, expected float64 of shape {self.shape}")
-        forward = _Forward(self, self._exchange(self.impose(w)))
-        out[:] = forward.gradient()
+        z, field = self._turned(w)
+        value = kernels.gradient(*self._rows, z, field, out) if self.size else 0.0
         if self.fixed is not None:
             out[self.fixed[0]] = 0.0
-        return forward.value, out
+        return value, out
 
     def hvp(self, w: FloatArray, v: FloatArray) -> FloatArray:
         """Product of the Hessian at w with v, by differentiating the gradient along v."""
         return self.linearise(w)(v)
 
     def linearise(self, w: FloatArray) -> Callable[[FloatArray], FloatArray]:
-        """Return v -> H(w) v for many v at one w."""
-        forward = _Forward(self, self._exchange(self.impose(w)))
-        free = self.free_mask()
+        """Return v -> H(w) v for many v at one w; each takes four passes over the rows."""
+        z, field = self._turned(w, _room(self.size))
+        if self.size:
+            kernels.gradient(*self._rows, z, field, np.empty(self.shape))
+        free = None if self.fixed is None else self.free_mask()
 
         def product(v: FloatArray) -> FloatArray:
             if np.shape(v) != self.shape:
                 raise InputError(f"v has shape {np.shape(v)}, expected {self.shape}")
-            return forward.tangent(v * free) * free
+            v = np.ascontiguousarray(v if free is None else v * free, dtype=np.float64)
+            out = np.empty(self.shape)
+            if self.size:
+                kernels.tangent(*self._rows, z, field, v, out)
+            return out if free is None else out * free
 
         return product
 
@@ -124,51 +146,13 @@ class PhaseDrift(PhaseStates):
         return 0.0
 
 
-class _Forward:
-    """Intermediate quantities of the gradient, and their derivatives along a direction.
+def _room(n: int) -> _Room:
+    """Uninitialised arrays for the cosines and sines, and for the fields."""
+    return np.empty((n, 2)), np.empty((kernels.FIELDS, n))
 
-    The gradient of sum_i lam_i F_i is taken backwards through F: alpha, beta and tau are the sensitivities to C, S and
-    M S, and sigma = beta + M tau the total one to S.
-    """
 
-    def __init__(self, energy: PhaseDrift, exchange: Callable[..., list[tuple[FloatArray, FloatArray]]]) -> None:
-        self.exchange, self.n = exchange, energy.size
-        self.c, self.k1, self.k2 = energy.c, energy.c * energy.s1, 2 * energy.s2
-        ((self.C, self.S),) = exchange(np.ones(self.n))
-        ((self.MS, self.NS),) = exchange(self.S)
-        F = self.c * self.C - self.k1 * self.S - self.k2 * (self.C * self.S - self.MS)
-        residual = F - F.mean() if self.n else F
-        self.value = float(residual @ residual / self.n) if self.n else 0.0
-        self.lam = residual * (2 / max(self.n, 1))
-        self.alpha = self.lam * (self.c - self.k2 * self.S)
-        self.beta = self.lam * (-self.k1 - self.k2 * self.C)
-        self.tau = self.k2 * self.lam
-        (self.Ma, self.Na), (self.Mt, self.Nt) = exchange(self.alpha, self.tau)
-        self.sigma = self.beta + self.Mt
-        ((self.Ms, self.Ns),) = exchange(self.sigma)
+class _Scratch(threading.local):
+    """Arrays that a call overwrites, one set for each thread."""
 
-    def gradient(self) -> FloatArray:
-        """Gradient of R."""
-        back = self.sigma * self.C - self.Ms - self.alpha * self.S - self.Na
-        return back - self.tau * self.NS - self.S * self.Nt
-
-    def tangent(self, v: FloatArray) -> FloatArray:
-        """Derivative of the gradient along v; (M x)' = -v N x + N (v x) + M x', (N x)' = v M x - M (v x) + N x'."""
-        k1, k2, C, S = self.k1, self.k2, self.C, self.S
-        (Mv, Nv), (MvS, NvS) = self.exchange(v, v * S)
-        dC, dS = Nv - v * S, v * C - Mv
-        ((MdS, NdS),) = self.exchange(dS)
-        dMS, dNS = -v * self.NS + NvS + MdS, v * self.MS - MvS + NdS
-        dF = self.c * dC - k1 * dS - k2 * (dC * S + C * dS - dMS)
-        dlam = (dF - dF.mean()) * (2 / self.n)
-        dalpha = dlam * (self.c - k2 * S) - k2 * self.lam * dS
-        dbeta = -dlam * (k1 + k2 * C) - k2 * self.lam * dC
-        dtau = k2 * dlam
-        (Mva, _), (_, Nda), (Mvt, Nvt), (Mdt, Ndt) = self.exchange(v * self.alpha, dalpha, v * self.tau, dtau)
-        dNa = v * self.Ma - Mva + Nda
-        dMt, dNt = -v * self.Nt + Nvt + Mdt, v * self.Mt - Mvt + Ndt
-        dsigma = dbeta + dMt
-        (_, Nvs), (Mds, _) = self.exchange(v * self.sigma, dsigma)
-        dMs = -v * self.Ns + Nvs + Mds
-        back = dsigma * C + self.sigma * dC - dMs - dalpha * S - self.alpha * dS - dNa
-        return back - dtau * self.NS - self.tau * dNS - dS * self.Nt - S * dNt
+    def __init__(self, n: int) -> None:
+        self.room = _room(n)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import sympy as sy
 from sympy.printing.pycode import PythonCodePrinter
+
+from evenflow.energy.sincos import sincos
 
 __all__ = ["HEADER", "TWO_HOP", "Printer", "Writer", "sincos_source"]
 
@@ -19,33 +22,6 @@ from numba import njit
 
 OPTIONS = {"cache": CACHE, "nogil": True, "error_model": "numpy"}
 '''
-
-# One sine and cosine together, branch-free so that LLVM vectorises it: x = k pi + r with |r| <= pi/2 in two-part
-# arithmetic (exact for |k| < 2^20), then Taylor polynomials whose remainder is below 2^-53 on that interval.
-_SINCOS = """
-@njit(**OPTIONS)
-def sincos(start, stop, scale, w, cosine, sine):
-    strange = 0
-    for i in range(np.uint64(start), np.uint64(stop)):
-        x = scale * w[i]
-        strange += 0 if abs(x) <= 3.0e6 else 1
-        k = (x * 0.3183098861837907 + 6755399441055744.0) - 6755399441055744.0
-        r = (x - k * 3.1415926218032837) - k * 3.178650954705639e-08
-        half = 0.5 * k
-        odd = half - ((half + 6755399441055744.0) - 6755399441055744.0)
-        sign = 1.0 - 8.0 * odd * odd
-        z = r * r
-        p = {sine}
-        q = {cosine}
-        cosine[i] = sign * ((1.0 - 0.5 * z) + z * z * q)
-        sine[i] = sign * (r + r * z * p)
-    if strange:
-        for i in range(np.uint64(start), np.uint64(stop)):
-            x = scale * w[i]
-            if not abs(x) <= 3.0e6:
-                cosine[i] = math.cos(x)
-                sine[i] = math.sin(x)
-"""
 
 TWO_HOP = """
 @njit(**OPTIONS)
@@ -148,12 +124,4 @@ class _Block:
 
 def sincos_source() -> str:
     """Source of the vectorised sine and cosine."""
-
-    def series(first: int, count: int) -> str:
-        terms = [f"{(-1) ** (k // 2) / sy.factorial(k).evalf(25):.17e}" for k in range(first, first + 2 * count, 2)]
-        text = terms[-1]
-        for term in reversed(terms[:-1]):
-            text = f"({term} + z * {text})"
-        return text
-
-    return _SINCOS.format(sine=series(3, 10), cosine=series(4, 9))
+    return "\n" + inspect.getsource(sincos.py_func)
