@@ -3,7 +3,8 @@
 Two tables in one run. The ratios inside a table were measured side by side and are the reliable part.
 
 1. Heat on a 50 x 50 lattice, T_hot = 10: time and steps to relative energy gaps 1e-4 and 1e-6 for Adam at the papers'
-   learning rate, GCN and NoGraph-Res two-stage at the same, and Adam at every learning rate of a grid. Adam moves a
+   learning rate (as they ran it, differentiated by torch: the 1 x of the table; and compiled), GCN and NoGraph-Res
+   two-stage at the same, and Adam at every learning rate of a grid. Adam moves a
    state by at most about lr in a step, so at lr = 0.02 a range of 10 takes 500 steps whatever the conditioning: tuned,
    it needs no network.
 2. Kuramoto on a 50 x 50 lattice from uniform phases: how often each method reaches synchrony, on the plain lattice and
@@ -15,6 +16,7 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
+import time
 
 os.environ.setdefault("EVENFLOW_THREADS", "1")
 
@@ -43,6 +45,24 @@ def reach(energy: ef.BaseEnergy, lowest: float, method: str, seed: int, seconds:
     return found
 
 
+def autograd_adam(energy: ef.BaseEnergy, lowest: float, seed: int, seconds: float) -> dict:
+    """Do what the papers' baseline did: torch's Adam, the energy differentiated by torch."""
+    x = torch.tensor(energy.initial(np.random.default_rng(seed)), requires_grad=True)
+    optimizer = torch.optim.Adam([x], lr=0.02)
+    found: dict = dict.fromkeys(GAPS)
+    began, step = time.perf_counter(), 0
+    while found[GAPS[-1]] is None and time.perf_counter() - began < seconds:
+        optimizer.zero_grad()
+        value = energy.torch_value(x)
+        for gap in GAPS:
+            if found[gap] is None and value.item() <= lowest + gap * abs(lowest):
+                found[gap] = (time.perf_counter() - began, step)
+        value.backward()
+        optimizer.step()
+        step += 1
+    return found
+
+
 def cell(runs: list[dict], gap: float, index: int) -> tuple[str, float | None]:
     """Median over the seeds, or "never" where most runs do not get there."""
     values = [run[gap][index] for run in runs if run[gap] is not None]
@@ -58,15 +78,17 @@ def heat(seeds: range, seconds: float) -> None:
     for baths in ("random", "sides"):
         energy = ef.HeatDiffusion.from_graph(graph, baths=baths)
         lowest = ef.minimize(energy, tolerance=1e-14).energy
-        cases = {"Adam, lr 0.02 (papers)": ("adam", {"lr": 0.02})}
+        cases = {"Adam, lr 0.02, compiled": ("adam", {"lr": 0.02})}
         cases |= {f"Adam, lr {lr}": ("adam", {"lr": lr}) for lr in LRS[1:]}
-        cases["GCN two-stage, lr 0.02 (papers)"] = ("gcn", {"lr": 0.02})
+        cases["GCN two-stage, lr 0.02"] = ("gcn", {"lr": 0.02})
         cases["NoGraph-Res two-stage, lr 0.02"] = ("nograph-res", {"lr": 0.02})
         cases["L-BFGS"] = ("lbfgs", {})
         cases["auto"] = ("auto", {})
         for method in ("adam", "gcn", "lbfgs", "auto"):
             reach(energy, lowest, method, 0, 2.0)  # compile
-        runs = {
+        autograd_adam(energy, lowest, 0, 0.5)
+        runs = {"Adam, lr 0.02, torch autograd": [autograd_adam(energy, lowest, seed, seconds) for seed in seeds]}
+        runs |= {
             label: [reach(energy, lowest, method, seed, seconds, **options) for seed in seeds]
             for label, (method, options) in cases.items()
         }
@@ -86,8 +108,8 @@ def heat(seeds: range, seconds: float) -> None:
         console.print(table)
         best = min((cell(runs[f"Adam, lr {lr}"], 1e-4, 0)[1] or np.inf, lr) for lr in LRS[1:])
         console.print(
-            f"Adam at its best learning rate of the grid ({best[1]}) needs {1e3 * best[0]:.1f} ms to 1e-4: "
-            "the speed-up of the network over Adam at 0.02 is a step-size effect where this is the smaller.\n"
+            f"Compiled Adam at its best learning rate of the grid ({best[1]}) needs {1e3 * best[0]:.1f} ms to 1e-4, "
+            f"the GCN {cell(runs['GCN two-stage, lr 0.02'], 1e-4, 0)[0]}.\n"
         )
 
 

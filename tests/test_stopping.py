@@ -66,8 +66,17 @@ def test_steps_and_combination() -> None:
 def test_stagnation_estimates_the_gap_of_linear_convergence(rate: float, offset: float) -> None:
     """Where a linearly convergent run is stopped, the gap left is what was asked for, within a factor."""
     energies = [offset + 100.0 * rate**k for k in range(3000)]
-    stopped = run(Stagnation(1e-6, 20), energies)
+    stopped = run(Stagnation(1e-6, 10), energies)
     assert stopped is not None
     step, status = stopped
     assert status is Status.CONVERGED
     assert energies[step] - offset <= 1e-5 * abs(energies[step]) + 1e-12 * 100
+
+
+def test_stagnation_is_not_fooled_by_a_plunge() -> None:
+    """From a far start the energy falls by decades, then slowly: only the slow part tells the gap."""
+    energies = [1e6 * 0.1**k for k in range(9)] + [1e-2 * 0.9**k + 1.0 for k in range(400)]
+    energies = [max(energy, 1.0 + 1e-2) if k < 9 else energy for k, energy in enumerate(energies)]
+    stopped = run(Stagnation(1e-9), energies)
+    assert stopped is not None
+    assert energies[stopped[0]] - 1.0 <= 1e-8

@@ -190,31 +190,36 @@ class Decrement(StoppingRule):
 class Stagnation(StoppingRule):
     """Stop when the energy left to gain, extrapolated from the last steps, is below ``tolerance`` times |E|.
 
-    With the decreases D1 of the last ``window`` steps and D0 of the ``window`` before, a linearly convergent
-    run has r = D1 / D0 and D1 r / (1 - r) left to gain. Meant for monotone first-order minimizers, where a
-    small change of the energy alone says nothing about the gap. Where the energy at the minimum is zero, 1e-12
-    of the descent so far takes the place of |E|.
+    With the decreases D1, D2, D3 of three successive runs of ``window`` steps, a linearly convergent descent has
+    r = D3 / D2 and D3 r / (1 - r) left to gain; the slower of D3 / D2 and D2 / D1 counts, so that a plunge from a
+    far start is not taken for fast convergence. Meant for monotone first-order minimizers, where a small change
+    of the energy alone says nothing about the gap. Where the energy at the minimum is zero, 1e-12 of the descent
+    so far takes the place of |E|.
     """
 
     tolerance: float = 1e-11
-    window: int = 20
+    window: int = 10
+
+    def __post_init__(self) -> None:
+        if self.window < 1:
+            raise InputError(f"window={self.window}: expected a number of steps of at least 1")
 
     def reset(self, state: State) -> None:
         """Forget earlier energies."""
         self._first = state.energy
-        self._energies: deque[float] = deque([state.energy], maxlen=2 * self.window + 1)
+        self._energies: deque[float] = deque([state.energy], maxlen=3 * self.window + 1)
 
     def check(self, state: State) -> Status | None:
         """Extrapolate geometrically."""
-        energies = self._energies
+        energies, w = self._energies, self.window
         energies.append(state.energy)
-        if len(energies) <= 2 * self.window:
+        if len(energies) <= 3 * w:
             return None
         size = _size(state.energy, self._first)
-        before = energies[0] - energies[self.window]
-        last = energies[self.window] - energies[-1]
-        if last <= 4e-16 * size:
+        gains = [energies[k * w] - energies[(k + 1) * w] for k in range(3)]
+        if gains[2] <= 4e-16 * size:
             return Status.CONVERGED
-        if last >= before:
+        rate = max(gains[2] / max(gains[1], _TINY), gains[1] / max(gains[0], _TINY))
+        if rate >= 1.0:
             return None
-        return Status.CONVERGED if last * last / (before - last) <= self.tolerance * size else None
+        return Status.CONVERGED if gains[2] * rate / (1.0 - rate) <= self.tolerance * size else None

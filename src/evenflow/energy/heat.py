@@ -191,8 +191,22 @@ class HeatDiffusion(Energy):
         return cls.random_baths(graph, fraction=fraction, seed=seed, **options)
 
     def curvature(self) -> sp.csr_array:
-        """Hessian far from the baths' grip: epsilon L, with a unit diagonal at fixed nodes."""
-        return self.pin(self.constants["diffusivity"] * laplacian(self.graph))
+        """Positive semi-definite CSR (n, n) that stands for the Hessian: eps L and the stiffness of settled baths.
+
+        A bath node settles where its cubic force balances what its neighbours draw, at a distance d from its
+        target with 4 lambda d^3 = eps k |t_hot - t_cold| / 2, k its degree; there the bath contributes
+        12 lambda d^2. Without that part the operator would be singular, and its inverse no approximation of the
+        inverse Hessian.
+        """
+        import scipy.sparse as sp
+
+        constants, baths = self.constants, np.concatenate([self.hot, self.cold])
+        eps, strength = constants["diffusivity"], constants["strength"]
+        assert self.graph is not None
+        pull = eps * self.graph.degrees[baths] * abs(constants["t_hot"] - constants["t_cold"])
+        stiffness = np.zeros(self.size)
+        stiffness[baths] = 12.0 * strength * np.cbrt(pull / (8.0 * strength)) ** 2
+        return self.pin(eps * self.graph.laplacian + sp.diags_array(stiffness))
 
     def initial(self, rng: np.random.Generator) -> FloatArray:
         """Temperatures uniform between the two baths."""
