@@ -11,7 +11,7 @@ import numpy.typing as npt
 from evenflow.energy.base import FloatArray
 from evenflow.energy.fixed import node_indices
 from evenflow.energy.graph_arrays import graph_from_arrays, graph_to_arrays
-from evenflow.energy.local import Energy, laplacian
+from evenflow.energy.local import Energy
 from evenflow.errors import InputError
 
 if TYPE_CHECKING:
