@@ -51,6 +51,7 @@ def test_halves_multiply_to_the_inverse(cholesky: SparseCholesky, rng: np.random
     x, y = rng.normal(size=(2, matrix.shape[0]))
     np.testing.assert_allclose(cholesky.half_solve(cholesky.half_solve_t(x)), cholesky.solve(x), rtol=1e-10)
     assert y @ cholesky.half_solve(x) == pytest.approx(x @ cholesky.half_solve_t(y), rel=1e-10)
+    np.testing.assert_allclose(cholesky.half_multiply(cholesky.half_solve(x)), x, rtol=1e-10)
 
 
 def test_indefinite_matrix_is_shifted_and_reported(cholesky: SparseCholesky, rng: np.random.Generator) -> None:

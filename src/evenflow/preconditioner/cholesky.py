@@ -149,7 +149,7 @@ class SparseCholesky(Preconditioner):
         return self.apply(r)
 
     def half_solve(self, r: FloatArray) -> FloatArray:
-        """Return kappa r, where kappa kappa^T = A^-1: kappa = Q L^-T D^-1/2."""
+        """Return kappa r, where kappa kappa^T = (A + shift I)^-1: kappa = Q L^-T D^-1/2."""
         factor = self._built(r)
         out = np.empty_like(r)
         if len(r):
@@ -163,6 +163,12 @@ class SparseCholesky(Preconditioner):
         if len(r):
             solve_lower(*factor.arrays, factor.pivots, factor.order, r, out)
         return out
+
+    def half_multiply(self, r: FloatArray) -> FloatArray:
+        """Return kappa^-1 r = D^1/2 L^T Q^T r, the inverse of :meth:`half_solve`."""
+        factor = self._built(r)
+        ordered = r[factor.order]
+        return np.sqrt(factor.pivots) * (ordered + factor.lower.T @ ordered) if len(r) else ordered
 
     def __str__(self) -> str:
         if self._factor is None or self._pattern is None:
