@@ -18,7 +18,7 @@ from evenflow.preconditioner.pattern import check_matrix, check_vectors
 if TYPE_CHECKING:
     import scipy.sparse as sp
 
-__all__ = ["PyAMG"]
+__all__ = ["PyAMG", "seeded_pyamg"]
 
 _SOLVERS = {
     "smoothed-aggregation": "smoothed_aggregation_solver",
@@ -28,10 +28,19 @@ _SOLVERS = {
 
 
 @contextmanager
-def _fixed_randomness() -> Iterator[None]:
-    """Give pyamg, which draws from numpy's global generator, the same numbers each time, and put the state back."""
+def seeded_pyamg(seed: int = 0) -> Iterator[None]:
+    """Give pyamg, which draws from numpy's global generator, the same numbers each time, and put the state back.
+
+    Examples
+    --------
+    >>> with seeded_pyamg(seed=1):
+    ...     first = np.random.random()
+    >>> with seeded_pyamg(seed=1):
+    ...     print(np.random.random() == first)
+    True
+    """
     state = np.random.get_state()  # noqa: NPY002
-    np.random.seed(0)  # noqa: NPY002
+    np.random.seed(seed)  # noqa: NPY002
     try:
         yield
     finally:
@@ -105,9 +114,11 @@ class PyAMG(Preconditioner):
             if self.solver != "pairwise":
                 options["B"] = np.tile(np.eye(self.block), (size // self.block, 1))
                 options["symmetry"] = "symmetric"
-            # pyamg still looks for the matrix class of scipy in places
-            with _fixed_randomness():
-                self._hierarchy = getattr(pyamg, _SOLVERS[self.solver])(sp.csr_matrix(shifted), **options)
+            # in places pyamg still looks for the matrix class of scipy and for 32-bit indices
+            plain = sp.csr_matrix(shifted)
+            plain.indptr, plain.indices = plain.indptr.astype(np.int32), plain.indices.astype(np.int32)
+            with seeded_pyamg():
+                self._hierarchy = getattr(pyamg, _SOLVERS[self.solver])(plain, **options)
             probe = np.cos(np.arange(size, dtype=np.float64))
             if not float(probe @ self.apply(probe)) > 0:
                 raise Breakdown("the pyamg cycle is not positive definite on this matrix")

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import warnings
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -13,6 +12,7 @@ import numpy as np
 
 from evenflow.comparison.peers.base import Peer
 from evenflow.energy.base import BaseEnergy, FloatArray
+from evenflow.preconditioner.pyamg_multigrid import seeded_pyamg
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
@@ -43,7 +43,7 @@ class _DampedNewton(Peer):
         value, gradient = run.value_and_gradient(w)
         first = float(np.linalg.norm(gradient))
         shift = 0.0
-        with _legacy_seed(seed):
+        with seeded_pyamg(seed):
             while first > 0:
                 norm = float(np.linalg.norm(gradient))
                 tolerance = min(0.1, np.sqrt(norm / first))
@@ -87,17 +87,6 @@ def _backtrack(run: Recorder, w: FloatArray, value: float, gradient: FloatArray,
             return trial
         length /= 2
     return None
-
-
-@contextlib.contextmanager
-def _legacy_seed(seed: int) -> Iterator[None]:
-    """PyAMG draws from NumPy's global generator: seed it for reproducible runs, and put it back after."""
-    state = np.random.get_state()  # noqa: NPY002
-    np.random.seed(seed)  # noqa: NPY002
-    try:
-        yield
-    finally:
-        np.random.set_state(state)  # noqa: NPY002
 
 
 @dataclass(frozen=True)
