@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 import torch
@@ -18,7 +19,7 @@ LINEAR = (nn.Identity,)
 HOMOGENEOUS = (nn.Identity, nn.ReLU, nn.LeakyReLU, nn.PReLU)
 
 
-class _Extended(nn.Module):
+class _Extended(nn.Module, ABC):
     """A sigmoidal function continued beyond +-x0 by its tangent, which makes it a bijection of the real line."""
 
     def __init__(self, x0: float) -> None:
@@ -27,15 +28,17 @@ class _Extended(nn.Module):
             raise InputError(f"x0 = {x0!r}, expected in (0, 8]: beyond it the tangent is too flat to be inverted")
         self.x0 = float(x0)
 
+    @abstractmethod
     def _inner(self, z: torch.Tensor) -> torch.Tensor:
-        raise NotImplementedError
+        """The function between -x0 and x0."""
 
+    @abstractmethod
     def _inner_inverse(self, h: torch.Tensor) -> torch.Tensor:
-        raise NotImplementedError
+        """Its inverse, for values that it takes there."""
 
+    @abstractmethod
     def _edge(self) -> tuple[float, float, float]:
         """Values at -x0 and x0, and the slope there."""
-        raise NotImplementedError
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
         """The function, elementwise."""

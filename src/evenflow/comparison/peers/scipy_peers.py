@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -28,9 +29,9 @@ class _ScipyPeer(Peer):
     method: ClassVar[str]
     second_order: ClassVar[bool] = True
 
+    @abstractmethod
     def options(self, w0: FloatArray) -> dict[str, Any]:
         """Options of the solver, its own stopping rules switched off."""
-        raise NotImplementedError
 
     def run(self, run: Recorder, w0: FloatArray, seed: int) -> FloatArray:
         """Minimise with SciPy."""
