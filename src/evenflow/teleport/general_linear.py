@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
@@ -10,9 +10,8 @@ import torch
 from evenflow.teleport.activation import Map, inverse_of, is_homogeneous, is_linear
 from evenflow.teleport.element import Element
 from evenflow.teleport.group import Orbit
-from evenflow.teleport.network_group import NetworkGroup, NetworkOrbit, as_list
-from evenflow.teleport.pseudo_inverse import augmented, inspect, left_inverse, require_narrow
-from evenflow.teleport.report import LayerCheck
+from evenflow.teleport.network_group import BatchOrbit, NetworkGroup, as_list
+from evenflow.teleport.pseudo_inverse import left_inverse
 
 __all__ = ["GeneralLinear"]
 
@@ -57,7 +56,6 @@ class GeneralLinear(NetworkGroup):
 
     name: ClassVar[str] = "gl"
     exact_on: ClassVar[str] = "batch"
-    needs_inputs: ClassVar[bool] = True
 
     def refuse_activation(self, activation: torch.nn.Module) -> str | None:
         """Anything that is not a bijection is refused."""
@@ -74,32 +72,22 @@ class GeneralLinear(NetworkGroup):
         return _GeneralLinearOrbit(self, point, self.require_inputs(inputs))
 
 
-class _GeneralLinearOrbit(NetworkOrbit):
+class _GeneralLinearOrbit(BatchOrbit):
     def __init__(self, group: GeneralLinear, point: Sequence[torch.Tensor], inputs: torch.Tensor) -> None:
         super().__init__(group, point)
-        self.layers = group.chain.layers
-        self.z: list[torch.Tensor] = []
         self.h: list[torch.Tensor] = []
         self.left: dict[int, torch.Tensor] = {}
         self.inverses: dict[int, Map] = {}
-        self._checks: dict[str, LayerCheck] = {}
         h = inputs
         with torch.no_grad():
             for m, ((W, b), layer) in enumerate(zip(self.pairs, self.layers, strict=True)):
                 inverse = inverse_of(layer.activation)
                 if m < len(self.layers) - 1 and inverse is not None and not is_linear(layer.activation):
-                    H = augmented(h, b is not None)
-                    if group.rank_check:
-                        require_narrow(H, layer.name, group.name)
-                    self._checks[layer.name] = inspect(H)
-                    self.left[m], self.inverses[m] = left_inverse(H), inverse
+                    self.left[m], self.inverses[m] = left_inverse(self._to_invert(m, h)), inverse
                 z = torch.nn.functional.linear(h, W, b)
                 h = layer.activation(z)
                 self.z.append(z)
                 self.h.append(h)
-
-    def checks(self) -> Mapping[str, LayerCheck]:
-        return self._checks
 
     def at(self, element: Element) -> list[torch.Tensor]:
         moved: list[tuple[torch.Tensor, torch.Tensor | None]] = []
@@ -118,9 +106,5 @@ class _GeneralLinearOrbit(NetworkOrbit):
         if m not in self.left:
             return g @ W, None if b is None else g @ b
         target = self.inverses[m](self.h[m] @ g.T)
-        paper = self.group.update == "paper"
-        change = (target if paper else target - self.z[m]).T @ self.left[m]
-        base_W, base_b = (torch.zeros_like(W), None if b is None else torch.zeros_like(b)) if paper else (W, b)
-        if base_b is None:
-            return base_W + change, None
-        return base_W + change[:, :-1], base_b + change[:, -1]
+        missing = target - self.z[m] if self.group.update == "minimal" else target
+        return self._changed(m, missing.T @ self.left[m])

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
 
 import torch
 
 from evenflow.errors import InputError
 from evenflow.teleport.chain import Chain
 from evenflow.teleport.group import Orbit, SymmetryGroup
+from evenflow.teleport.pseudo_inverse import augmented, inspect, require_narrow
+from evenflow.teleport.report import LayerCheck
 
 __all__ = ["NetworkGroup"]
 
@@ -31,8 +32,6 @@ class NetworkGroup(SymmetryGroup):
     InputError
         If the chain is too short, an activation does not allow the group, or ``update`` is unknown.
     """
-
-    needs_inputs: ClassVar[bool] = False
 
     def __init__(self, chain: Chain, *, update: str = "minimal", rank_check: bool = True) -> None:
         if update not in ("minimal", "paper"):
@@ -95,3 +94,43 @@ class NetworkOrbit(Orbit):
     def __init__(self, group: NetworkGroup, point: Sequence[torch.Tensor]) -> None:
         self.group = group
         self.pairs = [(W.detach(), None if b is None else b.detach()) for W, b in group.chain.pairs(list(point))]
+
+
+class BatchOrbit(NetworkOrbit):
+    """Orbit that depends on a batch: layers, their old pre-activations z, and the matrices that are inverted.
+
+    Parameters
+    ----------
+    group : NetworkGroup
+    point : sequence of Tensor
+        The tensors of ``chain.tensors``.
+    """
+
+    def __init__(self, group: NetworkGroup, point: Sequence[torch.Tensor]) -> None:
+        super().__init__(group, point)
+        self.layers = group.chain.layers
+        self.z: list[torch.Tensor] = []
+        self._checks: dict[str, LayerCheck] = {}
+
+    def checks(self) -> Mapping[str, LayerCheck]:
+        return self._checks
+
+    def _to_invert(self, m: int, h: torch.Tensor) -> torch.Tensor:
+        """Inputs of layer m, with ones for a bias: refused where the batch is too large, noted down for the checks."""
+        H, name = augmented(h, self.pairs[m][1] is not None), self.layers[m].name
+        if self.group.rank_check:
+            require_narrow(H, name, self.group.name)
+        self._checks[name] = inspect(H)
+        return H
+
+    def _base(self, m: int) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """What the update of layer m adds to: the layer itself, or zero for ``update="paper"``."""
+        W, b = self.pairs[m]
+        if self.group.update == "minimal":
+            return W, b
+        return torch.zeros_like(W), None if b is None else torch.zeros_like(b)
+
+    def _changed(self, m: int, change: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Weight and bias of layer m plus a change of both, the last column that of the bias."""
+        W, b = self._base(m)
+        return (W + change, None) if b is None else (W + change[:, :-1], b + change[:, -1])

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
 
 from evenflow.teleport.element import Element
 from evenflow.teleport.group import Orbit
-from evenflow.teleport.network_group import NetworkGroup, NetworkOrbit, as_list
-from evenflow.teleport.pseudo_inverse import augmented, inspect, left_inverse, require_narrow
-from evenflow.teleport.report import LayerCheck
+from evenflow.teleport.network_group import BatchOrbit, NetworkGroup, as_list
+from evenflow.teleport.pseudo_inverse import augmented, left_inverse
 
 __all__ = ["OutgoingLinear"]
 
@@ -50,32 +49,23 @@ class OutgoingLinear(NetworkGroup):
 
     name: ClassVar[str] = "gl_out"
     exact_on: ClassVar[str] = "batch"
-    needs_inputs: ClassVar[bool] = True
 
     def orbit(self, point: Sequence[torch.Tensor], inputs: torch.Tensor | None = None) -> Orbit:
         """Orbit of the weights for the batch ``inputs``, (n, d_0)."""
         return _OutgoingOrbit(self, point, self.require_inputs(inputs))
 
 
-class _OutgoingOrbit(NetworkOrbit):
+class _OutgoingOrbit(BatchOrbit):
     def __init__(self, group: OutgoingLinear, point: Sequence[torch.Tensor], inputs: torch.Tensor) -> None:
         super().__init__(group, point)
-        self.layers, self.z = group.chain.layers, []
-        self._checks: dict[str, LayerCheck] = {}
         h = inputs
         with torch.no_grad():
             for m, ((W, b), layer) in enumerate(zip(self.pairs, self.layers, strict=True)):
                 if m > 0:
-                    H = augmented(h, b is not None)
-                    if group.rank_check:
-                        require_narrow(H, layer.name, group.name)
-                    self._checks[layer.name] = inspect(H)
+                    self._to_invert(m, h)
                 z = torch.nn.functional.linear(h, W, b)
                 h = layer.activation(z)
                 self.z.append(z)
-
-    def checks(self) -> Mapping[str, LayerCheck]:
-        return self._checks
 
     def at(self, element: Element) -> list[torch.Tensor]:
         moved: list[tuple[torch.Tensor, torch.Tensor | None]] = []
@@ -91,9 +81,6 @@ class _OutgoingOrbit(NetworkOrbit):
 
     def _repair(self, m: int, h: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Weights of layer m that give back its old pre-activations from the new inputs h."""
-        W, b = self.pairs[m]
-        if self.group.update == "paper":
-            W, b = torch.zeros_like(W), None if b is None else torch.zeros_like(b)
+        W, b = self._base(m)
         missing = self.z[m] - torch.nn.functional.linear(h, W, b)
-        change = missing.T @ left_inverse(augmented(h, b is not None))
-        return (W + change, None) if b is None else (W + change[:, :-1], b + change[:, -1])
+        return self._changed(m, missing.T @ left_inverse(augmented(h, b is not None)))

@@ -303,7 +303,7 @@ class Teleporter:
         if not isinstance(self.group, NetworkGroup):
             return None
         self.group.chain.check_dropout()
-        if not self.group.needs_inputs and self._chain_checked:
+        if self.group.exact_on == "all data" and self._chain_checked:
             return None
         inputs = self.group.chain.capture(closure)
         self._chain_checked = True
