@@ -59,6 +59,11 @@ def er(n: int, degree: float = 10.0, seed: int | np.random.Generator = 0) -> Gra
     Graph
         Not always connected; see :meth:`evenflow.Graph.largest_component`.
 
+    Raises
+    ------
+    InputError
+        If an argument is out of range.
+
     Examples
     --------
     >>> graph = er(2500, seed=1)
@@ -88,6 +93,11 @@ def sbm(
     Returns
     -------
     Graph
+
+    Raises
+    ------
+    InputError
+        If an argument is out of range.
 
     Examples
     --------

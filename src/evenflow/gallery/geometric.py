@@ -31,6 +31,11 @@ def rgg(
     Graph
         Nodes close in space have close numbers.
 
+    Raises
+    ------
+    InputError
+        If an argument is out of range.
+
     Examples
     --------
     >>> graph = rgg(2500, radius=0.04)

@@ -27,6 +27,11 @@ def lattice(*shape: int, periodic: bool = False) -> Graph:
         Node number is the C-order index; ``grid`` is ``shape``; ``positions`` are the index coordinates (up to
         three axes).
 
+    Raises
+    ------
+    InputError
+        If an argument is out of range.
+
     Examples
     --------
     >>> lattice(50, 50)
@@ -64,6 +69,11 @@ def ring(n: int) -> Graph:
     -------
     Graph
 
+    Raises
+    ------
+    InputError
+        If an argument is out of range.
+
     Examples
     --------
     >>> ring(625)
@@ -86,6 +96,11 @@ def triangular(rows: int, columns: int) -> Graph:
     -------
     Graph
         With positions and triangles; nodes are numbered row by row from the bottom.
+
+    Raises
+    ------
+    InputError
+        If an argument is out of range.
 
     References
     ----------

@@ -28,6 +28,11 @@ def ba(n: int, m: int = 3, seed: int | np.random.Generator = 0) -> Graph:
     Graph
         Connected, with m (n - m) edges.
 
+    Raises
+    ------
+    InputError
+        If an argument is out of range.
+
     References
     ----------
     .. [1] A.-L. Barabasi, R. Albert, "Emergence of scaling in random networks", Science 286, 509 (1999).

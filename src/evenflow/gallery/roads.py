@@ -32,6 +32,11 @@ def road(n: int = 114_599, seed: int | np.random.Generator = 0) -> Graph:
         One node in five is a junction; the others lie on the roads between them. The default has as many nodes
         and edges as the road network of Luxembourg.
 
+    Raises
+    ------
+    InputError
+        If an argument is out of range.
+
     Examples
     --------
     >>> graph = road(1000)

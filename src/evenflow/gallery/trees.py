@@ -25,6 +25,11 @@ def tree(branching: int, height: int) -> Graph:
     Graph
         Levels are placed on concentric circles.
 
+    Raises
+    ------
+    InputError
+        If an argument is out of range.
+
     Examples
     --------
     >>> tree(2, 8)
@@ -54,6 +59,11 @@ def star(n: int) -> Graph:
     Returns
     -------
     Graph
+
+    Raises
+    ------
+    InputError
+        If an argument is out of range.
 
     Examples
     --------

@@ -121,6 +121,15 @@ def read_mesh(path: str | Path, drop_unused: bool = False, self_loops: Literal["
     -----
     EvenflowWarning
         If vertices lie in no face.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "triangle.obj")
+    ...     _ = path.write_text("v 0 0 0\\nv 1 0 0\\nv 0 1 0\\nf 1 2 3\\n")
+    ...     read_mesh(path)
+    Graph(nodes=3, edges=3, components=1, degrees=2..2)
     """
     from evenflow.io.surface import surface_graph
 

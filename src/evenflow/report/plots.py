@@ -49,6 +49,13 @@ def plot_history(result: Result, path: str | Path | None = None, *, reference: f
     ------
     InputError
         If matplotlib is missing or the suffix of ``path`` is no picture format.
+
+    Examples
+    --------
+    >>> import evenflow as ef
+    >>> result = ef.minimize(ef.Kuramoto(ef.gallery.ring(16)), method="lbfgs")
+    >>> [axes.get_xlabel() for axes in plot_history(result).axes]
+    ['time (s)', 'step']
     """
     figure = new_figure(8.4, 3.4, shown=path is None)
     import matplotlib as mpl

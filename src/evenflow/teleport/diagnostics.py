@@ -22,6 +22,15 @@ def decay_rate(
 ) -> float:
     """-dL/dt = sum(eta g^2) along the gradient flow, eta = 1 if not given (eq. 12 of [1]_).
 
+    Parameters
+    ----------
+    closure : callable
+        Computes the loss, differentiable.
+    parameters : sequence of Tensor
+        Leaves that require a gradient.
+    learning_rates : sequence of Tensor or float, optional
+        eta, one for each parameter: a number, or a tensor of its shape.
+
     References
     ----------
     .. [1] "Symmetry Teleportation for Accelerated Optimization", NeurIPS 2022.
@@ -42,7 +51,14 @@ def _flat(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
 def hessian_cosine(closure: Closure, parameters: Sequence[torch.Tensor]) -> float:
     """Cosine between g and H g: +-1 exactly where g is an eigenvector of H, the condition of Proposition 5.7 of [1]_.
 
-    One Hessian-vector product, so it serves networks of any size.
+    One Hessian-vector product, so it serves networks of any size. nan where the loss is linear.
+
+    Parameters
+    ----------
+    closure : callable
+        Computes the loss, differentiable.
+    parameters : sequence of Tensor
+        Leaves that require a gradient.
 
     References
     ----------
@@ -65,6 +81,13 @@ def newton_cosine(closure: Closure, parameters: Sequence[torch.Tensor]) -> float
     """Cosine between the gradient and Newton's direction H^{-1} g (Proposition 5.7 of [1]_: 1 at the best point).
 
     The Hessian is built column by column and solved densely, so at most 2 000 parameters.
+
+    Parameters
+    ----------
+    closure : callable
+        Computes the loss, differentiable.
+    parameters : sequence of Tensor
+        Leaves that require a gradient.
 
     Raises
     ------
@@ -101,6 +124,13 @@ def improvement_horizon(gain: float, learning_rate: float, lipschitz: float) -> 
 
     The largest T with ``sqrt(gain) >= ((1 + eta l) / (1 - eta l))**T``, where ``gain`` is the growth of the squared
     norm, eta the learning rate and l the Lipschitz constant of the gradient (Proposition 5.4 of [1]_).
+
+    Parameters
+    ----------
+    gain : float
+    learning_rate : float
+    lipschitz : float
+        In units of 1 / learning_rate.
 
     Raises
     ------

@@ -59,6 +59,19 @@ def climb_level_set(function: SmoothFunction, x0: Any, options: SearchOptions) -
     References
     ----------
     .. [1] "Level Set Teleportation: An Optimization Perspective", arXiv:2403.03362, 2024.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> class Ellipse:
+    ...     def value_and_gradient(self, x):
+    ...         return 0.5 * float(x @ (x * [1.0, 9.0])), x * [1.0, 9.0]
+    ...     def hvp(self, x, v):
+    ...         return v * [1.0, 9.0]
+    >>> options = SearchOptions(inner_steps=30, step=0.3, normalize=True, max_gain=1e6, loss_tol=1e-9)
+    >>> found = climb_level_set(Ellipse(), np.array([2.998, 0.05]), options)
+    >>> np.abs(found.x).round(2).tolist()  # from the long axis to the end of the short one
+    [0.0, 1.0]
     """
     f0, g = function.value_and_gradient(x0)
     first = float(g @ g)
