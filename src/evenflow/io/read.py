@@ -94,7 +94,7 @@ def check_options(function: Callable[..., Any], options: dict[str, Any], path: P
 
 
 def read_mesh(path: str | Path, drop_unused: bool = False, self_loops: Literal["error", "drop"] = "error") -> Graph:
-    """Read a surface mesh as the graph of its edges, with unit weights.
+    r"""Read a surface mesh as the graph of its edges, with unit weights.
 
     Parameters
     ----------
@@ -127,7 +127,7 @@ def read_mesh(path: str | Path, drop_unused: bool = False, self_loops: Literal["
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = Path(folder, "triangle.obj")
-    ...     _ = path.write_text("v 0 0 0\\nv 1 0 0\\nv 0 1 0\\nf 1 2 3\\n")
+    ...     _ = path.write_text("v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n")
     ...     read_mesh(path)
     Graph(nodes=3, edges=3, components=1, degrees=2..2)
     """
