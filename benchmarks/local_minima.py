@@ -80,7 +80,7 @@ def peer(name: str, energy: ef.BaseEnergy, start: np.ndarray, goal: float, limit
         def closure() -> torch.Tensor:
             value, gradient = watch(x.detach().numpy())
             x.grad = torch.from_numpy(gradient.copy())
-            return torch.tensor(value)
+            return torch.tensor(value, dtype=torch.float64)
 
         optimizer.step(closure)
 
@@ -99,7 +99,7 @@ def peer(name: str, energy: ef.BaseEnergy, start: np.ndarray, goal: float, limit
 
 def own(name: str, energy: ef.BaseEnergy, start: np.ndarray, goal: float, limit: float) -> tuple[float | None, float]:
     """Run one of evenflow's methods to the same goal."""
-    result = ef.minimize(energy, start, method=name, gtol=goal, tolerance=1e-15, max_seconds=limit, progress=False)
+    result = ef.minimize(energy, start, method=name, gtol=goal, max_seconds=limit, progress=False)
     return (result.seconds if result.gradient_norm <= goal * (1 + 1e-9) else None), result.energy
 
 

@@ -77,6 +77,13 @@ def test_gtol_stops_at_the_gradient_norm(heat: ef.HeatDiffusion) -> None:
     assert result.gradient_norm <= 1e-3
 
 
+@pytest.mark.parametrize("method", ["auto", "newton-cg", "lbfgs"])
+def test_an_unreachable_gtol_ends_at_round_off(heat: ef.HeatDiffusion, method: str) -> None:
+    result = ef.minimize(heat, method=method, gtol=0.0, max_iterations=12_000)
+    assert not result.status.failed
+    assert result.gradient_norm <= 1e-6
+
+
 def test_callback_sees_every_step_and_may_stop(heat: ef.HeatDiffusion) -> None:
     seen: list[Snapshot] = []
 

@@ -20,6 +20,8 @@ from evenflow.solve import Budget, Snapshot, Solve
 
 __all__ = ["minimize", "minimize_many", "resume"]
 
+_ROUND_OFF = 1e-30  # a relative gap that no estimate of it meets before the energy's round-off does
+
 Callback = Callable[[Snapshot], Any]
 
 
@@ -56,7 +58,8 @@ def minimize(
     tolerance : float, optional
         Relative energy gap to leave, as estimated by the method (default 1e-11).
     gtol : float, optional
-        Stop also when the Euclidean norm of the gradient falls to this.
+        Stop when the Euclidean norm of the gradient falls to this; without a ``tolerance`` beside it, no estimate
+        of the gap stops the solve before.
     target : float, optional
         Stop also when the energy falls to this.
     max_seconds, max_iterations, max_evaluations : float or int, optional
@@ -94,7 +97,8 @@ def minimize(
             f"energy={energy!r}: expected an evenflow energy; wrap a torch function in evenflow.TorchEnergy, "
             "or write a local one with evenflow.Energy"
         )
-    gap = DEFAULT_TOLERANCE if tolerance is None else float(tolerance)
+    default = DEFAULT_TOLERANCE if gtol is None else _ROUND_OFF
+    gap = default if tolerance is None else float(tolerance)
     if not 0 < gap < 1:
         raise InputError(f"tolerance={tolerance}: expected a relative energy gap between 0 and 1")
     if every < 1:

@@ -62,6 +62,8 @@ class Stage:
     teleport: Teleport | None = None
 
 
+_ROUND_OFF = 1e-14  # of an energy: where no more than this is left to gain, no step need lower it
+
 Plan = Generator[Stage, StageReport, str]
 """A method at work: yields stages, is sent the report of each, returns a closing remark."""
 
@@ -330,6 +332,8 @@ class Solve:
             return Status.NOT_FINITE, False
         if (status := self.budget.reached(self, state)) is not None:
             return status, True
+        if state.status is Status.LINE_SEARCH_FAILED and state.decrement <= _ROUND_OFF * abs(state.energy):
+            return Status.PLATEAU, False
         if state.status is not None:
             return state.status, False
         if verdict is not None:

@@ -217,8 +217,8 @@ class Stagnation(StoppingRule):
             return None
         size = _size(state.energy, self._first)
         gains = [energies[k * w] - energies[(k + 1) * w] for k in range(3)]
-        if gains[2] <= 4e-16 * size:
-            return Status.CONVERGED
+        if gains[2] <= 4e-16 * size:  # only round-off is left
+            return Status.PLATEAU
         rate = max(gains[2] / max(gains[1], _TINY), gains[1] / max(gains[0], _TINY))
         if rate >= 1.0:
             return None

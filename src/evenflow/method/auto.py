@@ -9,7 +9,7 @@ from evenflow.energy.base import BaseEnergy
 from evenflow.method.base import Method, settled
 from evenflow.solve import Plan, Stage
 from evenflow.status import Status
-from evenflow.stopping import Decrement, GradientNorm, Steps
+from evenflow.stopping import Decrement, GradientNorm, Plateau, Steps
 
 if TYPE_CHECKING:
     from evenflow.preconditioner.base import Preconditioner
@@ -59,8 +59,8 @@ class Auto(Method):
         patience = (300 if energy.size <= _SMALL else 40) if self.patience is None else self.patience
         for _ in range(_ROUNDS):
             newton = NewtonCG(inverse, patience=patience, follow_negative_curvature=False)
-            report = yield Stage(newton, stop=Decrement(tolerance), name="newton")
-            if report.status is Status.CONVERGED:
+            report = yield Stage(newton, stop=Decrement(tolerance) | Plateau(0.0, 20), name="newton")
+            if report.status in (Status.CONVERGED, Status.PLATEAU):
                 return remark
             remark = "not convex on the way, so L-BFGS took turns with Newton"
             yield Stage(LBFGS(), stop=GradientNorm(relative=1e-2) | settled(tolerance), name="lbfgs")

@@ -10,7 +10,7 @@ from evenflow.energy.base import BaseEnergy
 from evenflow.errors import InputError
 from evenflow.method.auto import Auto
 from evenflow.method.base import Direct, Method, TwoStage, first_order, settled
-from evenflow.stopping import Decrement, Fluctuation, Steps
+from evenflow.stopping import Decrement, Fluctuation, Plateau, Steps
 
 __all__ = ["METHODS", "MethodEntry", "build_method"]
 
@@ -132,7 +132,11 @@ def _newton(preconditioner: str | None, name: str) -> Callable[..., Method]:
         from evenflow.preconditioner import build_preconditioner
 
         inverse = None if preconditioner is None else build_preconditioner(preconditioner, energy)
-        return Direct(NewtonCG(preconditioner=inverse, **options), Decrement(tolerance) | Steps(10_000), name=name)
+        return Direct(
+            NewtonCG(preconditioner=inverse, **options),
+            Decrement(tolerance) | Plateau(0.0, 20) | Steps(10_000),
+            name=name,
+        )
 
     return build
 
