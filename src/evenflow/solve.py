@@ -332,12 +332,11 @@ class Solve:
             return Status.NOT_FINITE, False
         if (status := self.budget.reached(self, state)) is not None:
             return status, True
-        if state.status is Status.LINE_SEARCH_FAILED and state.decrement <= _ROUND_OFF * abs(state.energy):
-            return Status.PLATEAU, False
-        if state.status is not None:
-            return state.status, False
-        if verdict is not None:
-            return verdict, False
+        own = state.status
+        if own is Status.LINE_SEARCH_FAILED and state.decrement <= _ROUND_OFF * abs(state.energy):
+            own = Status.PLATEAU
+        if (status := own or verdict) is not None:
+            return status, False
         if state.gradient_norm == 0.0 and not stage.minimizer.needs_hvp:
             return Status.CONVERGED, False
         return None
