@@ -32,5 +32,6 @@ test: lint
 bench: $(STAMP)
 	$(BIN)/python benchmarks/kernels.py
 	$(BIN)/python benchmarks/two_stage.py
+	$(BIN)/python benchmarks/local_minima.py
 	$(BIN)/python benchmarks/diffusion.py
 	$(BIN)/python benchmarks/kill.py
