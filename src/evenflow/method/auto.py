@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Auto"]
 
 _ROUNDS = 6  # of L-BFGS out of a nonconvex region before it is left to finish alone
-_SMALL = 4_000  # unknowns
+_PATIENCE = ((4_000, 300), (50_000, 140))  # unknowns up to, inner iterations: measured on heat
 _CHOLESKY_SIZE = 20_000  # unknowns; beyond, the fill of a factor outweighs what it saves over a multigrid cycle
 
 
@@ -38,8 +38,9 @@ class Auto(Method):
     Parameters
     ----------
     patience : int, optional
-        Inner iterations with the diagonal before a preconditioner is built. By default 40, but 300 on graphs of up
-        to 4 000 unknowns, where building one costs as much as a hundred or two of them.
+        Inner iterations with the diagonal before a preconditioner is built: 300 up to 4 000 unknowns, 140 up to
+        50 000, 40 beyond. On small graphs building one costs as much as a hundred or two of them, and the diagonal
+        alone often does; on large ones it rarely does.
     preconditioner : Preconditioner, optional
         To use instead of the one chosen.
     name : str
@@ -56,7 +57,9 @@ class Auto(Method):
         inverse, remark = self._choose(energy)
         if not energy.sparse_hessian:
             yield Stage(LBFGS(), stop=settled(tolerance) | Steps(200), name="lbfgs")
-        patience = (300 if energy.size <= _SMALL else 40) if self.patience is None else self.patience
+        patience = self.patience
+        if patience is None:
+            patience = next((wait for size, wait in _PATIENCE if energy.size <= size), 40)
         for _ in range(_ROUNDS):
             newton = NewtonCG(inverse, patience=patience, follow_negative_curvature=False)
             report = yield Stage(newton, stop=Decrement(tolerance) | Plateau(0.0, 20), name="newton")
