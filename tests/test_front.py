@@ -102,6 +102,13 @@ def test_callback_sees_every_step_and_may_stop(heat: ef.HeatDiffusion) -> None:
     assert ef.minimize(heat, method="adam", callback=stop).history.arrays()["energy"].size == 2
 
 
+def test_a_callback_may_stop_at_the_last_step_of_a_stage(heat: ef.HeatDiffusion) -> None:
+    method = ef.TwoStage(ef.GCN(hidden=4), switch=ef.Steps(5))
+    result = ef.minimize(heat, method=method, callback=lambda snapshot: snapshot.step == 5)
+    assert result.status is ef.Status.STOPPED_BY_CALLBACK
+    assert len(result.stages) == 1
+
+
 def test_the_clock_stops_while_a_callback_runs(heat: ef.HeatDiffusion) -> None:
     result = ef.minimize(heat, method="adam", max_iterations=3, callback=lambda _: time.sleep(0.3))
     assert result.seconds < 0.9

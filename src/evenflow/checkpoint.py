@@ -10,7 +10,7 @@ from typing import Any
 from evenflow.energy.base import BaseEnergy
 from evenflow.energy.storage import export_energy, restore_energy
 from evenflow.errors import InputError
-from evenflow.history import Counts, History
+from evenflow.history import History
 from evenflow.io.archive import read_archive, write_archive
 from evenflow.method.base import Method
 from evenflow.method.codec import decode, encode
@@ -46,19 +46,16 @@ class Checkpoint:
     progress: dict[str, Any]
 
     def load(self, solve: Solve) -> None:
-        """Put the finished stages, the history and the counts back into a fresh solve."""
+        """Put the finished stages and the history back into a fresh solve."""
         saved = self.progress
         solve.clock = Clock(saved["seconds"])
-        for name, count in saved["counts"].items():
-            setattr(solve.counts, name, count)
         solve.history = History(**{name: column.tolist() for name, column in saved["history"].items()})
         solve.reports = [StageReport.from_dict(report) for report in saved["reports"]]
         solve.iterations, solve.setup_seconds, solve.w = saved["iterations"], saved["setup_seconds"], saved["w"]
 
     def state(self, solve: Solve, stage: Stage) -> State:
-        """Put the running stage back; the minimizer rebuilds what follows from its memory."""
+        """Put the running stage and the counts back; the minimizer rebuilds what follows from its memory."""
         saved, row = self.progress, self.progress["state"]
-        counts = Counts(**solve.counts.as_dict())
         solve.progress_of_stage = StageProgress(**saved["stage"])
         solve.best_energy, solve.best_theta = saved["best_energy"], saved["best_theta"]
         state = State(
@@ -73,7 +70,7 @@ class Checkpoint:
             row["note"],
         )
         stage.minimizer.restore(solve.problem, state, row["memory"])
-        for name, count in counts.as_dict().items():  # rebuilding is not part of the solve's own work
+        for name, count in saved["counts"].items():  # rebuilding the map and the minimizer is no new work
             setattr(solve.counts, name, count)
         return state
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from evenflow.checkpoint import read_checkpoint, write_checkpoint
+from evenflow.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from evenflow.energy.base import BaseEnergy, FloatArray
 from evenflow.errors import InputError
 from evenflow.method import DEFAULT_TOLERANCE, Method, build_method
@@ -107,16 +107,7 @@ def minimize(
     start, torch_like = _start(w0, energy)
     budget = Budget(target, gtol, max_seconds, max_iterations, max_evaluations)
     settings = {"seed": seed, "tolerance": gap, "every": every, "budget": vars(budget).copy()}
-    save = None
-    if checkpoint is not None:
-
-        def save(solve: Solve) -> None:
-            write_checkpoint(checkpoint, solve, recipe, settings)
-
-    with ProgressBar(max_iterations, enabled=progress) as bar:
-        shown = bar if bar.active else None
-        solve = Solve(energy, budget, seed=seed, callback=callback, progress=shown, save=save, every=every)
-        remark = solve.run(recipe.plan(energy, gap), start)
+    solve, remark = _carry_out(energy, recipe, settings, checkpoint, callback, progress, start=start)
     return _result(solve, recipe, remark, torch_like)
 
 
@@ -153,19 +144,9 @@ def resume(
     stored = read_checkpoint(path, energy)
     settings, recipe, found = stored.options, stored.method, stored.energy
     assert found is not None  # read_checkpoint refuses otherwise
-    limits = Budget(**{**settings["budget"], **budget})
-    settings["budget"] = vars(limits).copy()
+    settings["budget"] = {**settings["budget"], **budget}
     place = path if checkpoint is None else checkpoint
-
-    def save(solve: Solve) -> None:
-        write_checkpoint(place, solve, recipe, settings)
-
-    with ProgressBar(limits.max_iterations, enabled=progress) as bar:
-        shown = bar if bar.active else None
-        seed, every = settings["seed"], settings["every"]
-        solve = Solve(found, limits, seed=seed, callback=callback, progress=shown, save=save, every=every)
-        stored.load(solve)
-        remark = solve.run(recipe.plan(found, settings["tolerance"]), None, resume=stored.state)
+    solve, remark = _carry_out(found, recipe, settings, place, callback, progress, stored=stored)
     return _result(solve, recipe, remark, None)
 
 
@@ -215,6 +196,29 @@ def minimize_many(
         run(energy, start, method=method, seed=number, progress=False, **options) for start, number in jobs
     )
     return sorted(results, key=lambda r: (r.status.failed, r.energy if math.isfinite(r.energy) else math.inf))
+
+
+def _carry_out(
+    energy: BaseEnergy,
+    recipe: Method,
+    settings: dict[str, Any],
+    place: str | Path | None,
+    callback: Callback | None,
+    progress: bool | None,
+    *,
+    start: FloatArray | None = None,
+    stored: Checkpoint | None = None,
+) -> tuple[Solve, str]:
+    """Run a recipe from a start or from a checkpoint, saving to ``place``; the solve and its closing remark."""
+    limits, every = Budget(**settings["budget"]), settings["every"]
+    save = None if place is None else lambda solve: write_checkpoint(place, solve, recipe, settings)
+    with ProgressBar(limits.max_iterations, enabled=progress) as bar:
+        shown = bar if bar.active else None
+        solve = Solve(energy, limits, seed=settings["seed"], callback=callback, progress=shown, save=save, every=every)
+        if stored is not None:
+            stored.load(solve)
+        again = None if stored is None else stored.state
+        return solve, solve.run(recipe.plan(energy, settings["tolerance"]), start, resume=again)
 
 
 def _start(w0: Any, energy: BaseEnergy) -> tuple[FloatArray | None, Any]:

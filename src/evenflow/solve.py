@@ -317,7 +317,7 @@ class Solve:
                 np.copyto(self.best_theta, state.theta)
             verdict = stage.stop.check(state)
             outside = self._ask_outside(state)
-            ended = self._judge(stage, state, verdict) or outside
+            ended = outside or self._judge(stage, state, verdict)
             if self.save is not None and ended is None and self.iterations % self.every == 0:
                 self._write(self.save)
         return ended
