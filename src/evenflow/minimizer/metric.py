@@ -199,8 +199,7 @@ class Metric:
         return saved
 
     def restore(self, problem: Problem, saved: Mapping[str, Any]) -> None:
-        """Build again where it was first built and where it was last refreshed."""
-        counts = problem.counts.as_dict()
+        """Build again where it was first built and where it was last refreshed (the caller restores the counts)."""
         if "built_at" in saved:
             self.waiting = False
             self.refresh(problem, np.array(saved["built_at"]))
@@ -211,5 +210,3 @@ class Metric:
         self.failures, self._pause = int(saved["failures"]), int(saved["pause"])
         if self.is_identity:
             self.refresh(problem, np.empty(0))
-        for name, count in counts.items():  # rebuilding is no new work of the solve
-            setattr(problem.counts, name, count)
