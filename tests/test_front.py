@@ -189,6 +189,15 @@ def test_minimize_many_sorts_and_reproduces() -> None:
         ef.minimize_many(energy, 0)
 
 
+def test_one_method_object_serves_many_solves_at_once() -> None:
+    energy = ef.HeatDiffusion.from_graph(ef.gallery.lattice(6, 6))
+    method = ef.Direct(ef.Adam(lr=0.5), ef.Fluctuation(1e-6, 10))
+    alone = ef.minimize_many(energy, 6, method=method)
+    together = ef.minimize_many(energy, 6, method=method, n_jobs=3)
+    assert [r.w.tobytes() for r in together] == [r.w.tobytes() for r in alone]
+    assert not hasattr(method.stop, "_window")
+
+
 def test_two_stage_by_hand(heat: ef.HeatDiffusion) -> None:
     method = ef.TwoStage(ef.GCN(hidden=8, layers=1, residual=True), optimizer="adam", lr=0.05, switch=ef.Steps(30))
     result = ef.minimize(heat, method=method)

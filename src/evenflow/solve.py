@@ -228,7 +228,7 @@ class Solve:
     def _stage(self, stage: Stage, resume: Callable[[Solve, Stage], State] | None) -> tuple[StageReport, bool]:
         """Run one stage; tell whether the whole solve ends with it."""
         self.stage = stage = copy.copy(stage)
-        stage.minimizer = copy.deepcopy(stage.minimizer)
+        stage.minimizer, stage.stop = copy.deepcopy((stage.minimizer, stage.stop))  # other solves may share them
         self.map = copy.deepcopy(stage.reparametrization)
         self.stage_rng = np.random.default_rng([self.seed, len(self.reports)])
         began = self.clock.seconds

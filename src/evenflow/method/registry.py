@@ -10,7 +10,7 @@ from evenflow.energy.base import BaseEnergy
 from evenflow.errors import InputError
 from evenflow.method.auto import Auto
 from evenflow.method.base import Direct, Method, TwoStage, first_order, settled
-from evenflow.stopping import Decrement, Fluctuation, Plateau, Steps
+from evenflow.stopping import Decrement, Fluctuation, Plateau, Steps, StoppingRule
 
 __all__ = ["METHODS", "MethodEntry", "build_method"]
 
@@ -42,16 +42,23 @@ def _is_phase(energy: BaseEnergy) -> bool:
     return energy.unit == "rad"
 
 
+def _rate(energy: BaseEnergy, lr: float | None) -> float:
+    """The learning rate given, else the papers': 0.01 for phases, 0.02 for all else."""
+    return lr if lr is not None else 0.01 if _is_phase(energy) else 0.02
+
+
+def _stalled() -> StoppingRule:
+    """The papers' rule for first-order minimizers, and a bound."""
+    return Fluctuation(1e-10, 10) | Steps(20_000)
+
+
 def _optimizer(name: str) -> Callable[..., Method]:
     """A first-order minimizer on the states, with the papers' learning rates and stopping rule."""
 
     def build(energy: BaseEnergy, tolerance: float, lr: float | None = None, **options: Any) -> Method:
-        rate = lr if lr is not None else {"sgd": None}.get(name, 0.01 if _is_phase(energy) else 0.02)
-        return Direct(
-            first_order(name, rate, **options),
-            Fluctuation(1e-10, 10) | Steps(20_000),
-            name=name,
-        )
+        # The papers give no rate for gradient descent; without one it is that of the class.
+        rate = lr if name == "sgd" else _rate(energy, lr)
+        return Direct(first_order(name, rate, **options), _stalled(), name=name)
 
     return build
 
@@ -77,7 +84,7 @@ def _network(label: str, kind: str = "GCN", **fixed: Any) -> Callable[..., Metho
         return TwoStage(
             network,
             optimizer=optimizer,
-            lr=lr if lr is not None else 0.01 if phase else 0.02,
+            lr=_rate(energy, lr),
             switch=Steps(steps) if steps is not None else Fluctuation(1e-2, 10),
             matched_start=matched_start,
             max_steps=max_steps,
@@ -90,17 +97,14 @@ def _network(label: str, kind: str = "GCN", **fixed: Any) -> Callable[..., Metho
 def _series(energy: BaseEnergy, tolerance: float, lr: float | None = None, **options: Any) -> Method:
     from evenflow.reparametrization import Series
 
-    rate = lr if lr is not None else 0.01 if _is_phase(energy) else 0.02
-    stop = Fluctuation(1e-10, 10) | Steps(20_000)
-    return Direct(first_order("adam", rate), stop, Series(**options), name="series")
+    return Direct(first_order("adam", _rate(energy, lr)), _stalled(), Series(**options), name="series")
 
 
 def _whitened(energy: BaseEnergy, tolerance: float, lr: float | None = None, **options: Any) -> Method:
     from evenflow.reparametrization import Whitening
 
     rate = lr if lr is not None else 0.02
-    stop = Fluctuation(1e-10, 10) | Steps(20_000)
-    return Direct(first_order("adam", rate), stop, Whitening(**options), name="whitened-adam")
+    return Direct(first_order("adam", rate), _stalled(), Whitening(**options), name="whitened-adam")
 
 
 def _flow(energy: BaseEnergy, tolerance: float, **options: Any) -> Method:
