@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-__all__ = ["count_lower", "dense_half", "expand", "split", "split_values"]
+__all__ = ["count_lower", "dense_half", "expand", "reach", "split", "split_values", "subtract_reach"]
 
 
 @njit(cache=True, nogil=True)
@@ -95,3 +95,29 @@ def dense_half(ptr, idx, val, diagonal):  # type: ignore[no-untyped-def]
         for k in range(ptr[i], ptr[i + 1]):
             dense[i, idx[k]] += val[k]
     return dense
+
+
+@njit(cache=True, nogil=True)
+def reach(ptr, idx, val):  # type: ignore[no-untyped-def]
+    """Sum of the sizes of the couplings of each node."""
+    total = np.zeros(len(ptr) - 1)
+    for i in range(len(ptr) - 1):
+        t = 0.0
+        for k in range(ptr[i], ptr[i + 1]):
+            a = abs(val[k])
+            t += a
+            total[idx[k]] += a
+        total[i] += t
+    return total
+
+
+@njit(cache=True, nogil=True)
+def subtract_reach(diagonal, reach, nothing, potential):  # type: ignore[no-untyped-def]
+    """Write the potential, diagonal minus reach, zero where it is rounding; False if it is negative somewhere."""
+    for i in range(len(diagonal)):
+        t = diagonal[i] - reach[i]
+        least = nothing * reach[i]
+        if t < -least:
+            return False
+        potential[i] = t if t > least else 0.0
+    return True

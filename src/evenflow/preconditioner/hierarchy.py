@@ -18,8 +18,14 @@ from evenflow.preconditioner.elimination import (
     elimination_values,
 )
 from evenflow.preconditioner.galerkin import galerkin_values, map_products
-from evenflow.preconditioner.half import dense_half, expand
-from evenflow.preconditioner.interpolation import interpolation_pattern, interpolation_weights, repeat_rows, scale_rows
+from evenflow.preconditioner.half import dense_half, expand, reach, subtract_reach
+from evenflow.preconditioner.interpolation import (
+    carry_potential,
+    interpolation_pattern,
+    interpolation_weights,
+    repeat_rows,
+    scale_rows,
+)
 
 __all__ = ["Aggregated", "Direct", "Eliminated", "Level", "Matrix", "Recipe", "Smoothed", "descend"]
 
@@ -46,7 +52,8 @@ class Matrix:
     """A symmetric matrix: strictly lower rows and diagonal in one array, and its full rows.
 
     ``slot`` points from the full rows into ``values`` (None on the finest level, whose full values ``data`` are
-    given). ``recoupled``: whether an off-diagonal value differs from the last refresh.
+    given). ``recoupled``: whether ``values`` differ from the last refresh. ``potential``, where it is given, is the
+    part of the diagonal that ``values`` leave out.
     """
 
     ptr: UintArray
@@ -56,6 +63,8 @@ class Matrix:
     slot: UintArray | None = None
     data: FloatArray | None = None
     recoupled: bool = True
+    potential: FloatArray | None = None
+    _reach: FloatArray | None = None
 
     @property
     def size(self) -> int:
@@ -69,8 +78,29 @@ class Matrix:
 
     @property
     def diagonal(self) -> FloatArray:
-        """Diagonal entries."""
+        """Diagonal entries, without the potential."""
         return self.values[len(self.idx) :]
+
+    @property
+    def pivots(self) -> FloatArray:
+        """Diagonal entries, the potential included."""
+        return self.diagonal if self.potential is None else self.diagonal + self.potential
+
+    def separate(self) -> None:
+        """Take the potential, what each diagonal entry has beyond the couplings of its row, out of ``values``.
+
+        Only if it is negative nowhere; else the matrix stays whole.
+        """
+        apart = self.potential is not None
+        if self.recoupled or self._reach is None:
+            self._reach = reach(self.ptr, self.idx, self.lower)
+        potential = np.empty(self.size)
+        if subtract_reach(self.diagonal, self._reach, _NOTHING, potential):
+            self.potential = potential
+            self.diagonal[:] = self._reach
+        else:
+            self.potential = None
+        self.recoupled |= apart != (self.potential is not None)
 
     @property
     def entries(self) -> int:
@@ -121,7 +151,7 @@ class Level(ABC):
         Zero up to rounding: a component that nothing holds, which is so held by one node. Negative: the matrix
         is indefinite.
         """
-        d = self.matrix.diagonal
+        d = self.matrix.pivots
         if self.scale is None:  # the finest level: only what is nothing beside the other entries is zero
             reference, tiny = np.full(len(d), float(np.abs(d).mean()) if len(d) else 1.0), _NOTHING
         else:
@@ -131,7 +161,8 @@ class Level(ABC):
         self.negative = int(np.count_nonzero(d[low] < -NEGATIVE * reference[low])) if count else 0
         self.zero = int(count) - self.negative
         if count:
-            d[low] = np.where(reference[low] > 0, reference[low], 1.0)
+            held = self.matrix.diagonal if self.matrix.potential is None else self.matrix.potential
+            held[low] = np.where(reference[low] > 0, reference[low], 1.0)
 
 
 class Smoothed(Level):
@@ -142,7 +173,7 @@ class Smoothed(Level):
     def refresh(self) -> None:
         """Invert the pivots."""
         self.pin()
-        self.inverse = 1.0 / self.matrix.diagonal
+        self.inverse = 1.0 / self.matrix.pivots
 
 
 class Direct(Level):
@@ -155,7 +186,7 @@ class Direct(Level):
         """Factor."""
         m = self.matrix
         self.pin()
-        dense = dense_half(m.ptr, m.idx, m.lower, m.diagonal)
+        dense = dense_half(m.ptr, m.idx, m.lower, m.pivots)
         self.dense, zero, negative = cycle.factor_dense(dense, TINY, NEGATIVE)
         self.zero += zero
         self.negative += negative
@@ -214,20 +245,43 @@ class Aggregated(Level):
         """Invert the pivots, weigh the interpolation, multiply out the coarse matrix."""
         self.pin()
         m, block = self.matrix, self.recipe.block
-        self.inverse = 1.0 / m.diagonal
+        self.inverse = 1.0 / m.pivots
         if m.recoupled:
             interpolation_weights(
                 *self._nodal(), self.mark, self.group, self.n_groups, self.damping,
                 self.w_ptr, self.w_idx, self.w_val, self.size,
             )  # fmt: skip
+        if m.potential is not None:
+            self._refresh_apart(m.potential)
+            return
         if block == 1:
             scale_rows(self.w_ptr, self.w_val, self.size, m.diagonal, self.p_val)
         else:
             scaled = np.empty(len(self.w_val))
             scale_rows(self.w_ptr, self.w_val, self.size, m.diagonal.reshape(-1, block).mean(axis=1), scaled)
             self.p_val = repeat_rows(self.w_ptr, self.w_idx, scaled, block)[2]
+        self._multiply(self.p_val)
+        self.coarse.potential, self.coarse.recoupled = None, True
+
+    def _refresh_apart(self, potential: FloatArray) -> None:
+        """Multiply out the couplings if they have changed; the potential goes down lumped, node by node.
+
+        So a matrix whose potential alone has changed costs one pass over the nodes.
+        """
+        m, coarse, block = self.matrix, self.coarse, self.recipe.block
+        if m.recoupled:
+            self.plain = self.w_val if block == 1 else repeat_rows(self.w_ptr, self.w_idx, self.w_val, block)[2]
+            self._multiply(self.plain)
+            self.couplings_scale = self.coarse_scale.copy()
+        coarse.recoupled, coarse.potential = m.recoupled, np.zeros(coarse.size)
+        carry_potential(self.p_ptr, self.p_idx, self.plain, m.diagonal, potential, self.p_val, coarse.potential)
+        np.add(self.couplings_scale, coarse.potential, out=self.coarse_scale)
+
+    def _multiply(self, p_val: FloatArray) -> None:
+        """Coarse matrix of the values of this one, for these interpolation weights."""
+        m = self.matrix
         galerkin_values(
-            m.ptr, m.idx, m.lower, m.diagonal, self.p_ptr, self.p_idx, self.p_val,
+            m.ptr, m.idx, m.lower, m.diagonal, self.p_ptr, self.p_idx, p_val,
             self.u_ptr, self.u_idx, self.target, self.fold, self.coarse.values, self.coarse_scale,
         )  # fmt: skip
 
@@ -259,12 +313,12 @@ class Eliminated(Level):
         m = self.matrix
         self.pin()
         zero, negative = elimination_values(
-            m.lower, m.diagonal, self.order, self.first, self.second, self.fill, self.ends, self.keep, self.fold,
+            m.lower, m.pivots, self.order, self.first, self.second, self.fill, self.ends, self.keep, self.fold,
             TINY, self.p_val, self.inverse, self.coarse.values,
         )  # fmt: skip
         self.zero += zero
         self.negative += negative
-        np.abs(m.diagonal[self.keep], out=self.coarse_scale)
+        np.abs(m.pivots[self.keep], out=self.coarse_scale)
 
 
 def descend(matrix: Matrix, recipe: Recipe, max_levels: int = 40) -> list[Level]:

@@ -7,7 +7,7 @@ from numba import njit
 
 from evenflow.preconditioner.aggregation import DEPENDS
 
-__all__ = ["interpolation_pattern", "interpolation_weights", "repeat_rows", "scale_rows"]
+__all__ = ["carry_potential", "interpolation_pattern", "interpolation_weights", "repeat_rows", "scale_rows"]
 
 
 @njit(cache=True, nogil=True)
@@ -100,6 +100,22 @@ def scale_rows(ptr, val, size, diagonal, out):  # type: ignore[no-untyped-def]
         share = min(1.0, size[i] / diagonal[i]) if diagonal[i] > 0.0 else 1.0
         for q in range(ptr[i], ptr[i + 1]):
             out[q] = share * val[q]
+
+
+@njit(cache=True, nogil=True)
+def carry_potential(ptr, idx, val, diagonal, potential, out, coarse):  # type: ignore[no-untyped-def]
+    """Scale each row by the share of the couplings, and add to ``coarse`` the potential that the coarse nodes feel.
+
+    A node with couplings d and potential s follows its neighbours by d / (d + s); what they feel through it is
+    s d / (d + s): all of a weak potential, no more than the couplings of a strong one.
+    """
+    for i in range(len(ptr) - 1):
+        d, s = diagonal[i], potential[i]
+        share = d / (d + s) if s > 0.0 else 1.0
+        felt = share * s
+        for q in range(ptr[i], ptr[i + 1]):
+            out[q] = share * val[q]
+            coarse[idx[q]] += felt * val[q]
 
 
 @njit(cache=True, nogil=True)

@@ -142,12 +142,14 @@ class Multigrid(Preconditioner):
             count_lower(*rows, ptr)
             matrix = Matrix(ptr, np.empty(ptr[-1], np.uint32), np.empty(int(ptr[-1]) + pattern.size), rows, data=data)
             split(*rows, data, ptr, matrix.idx, matrix.lower, matrix.diagonal)
+            matrix.separate()
             recipe = Recipe(self.threshold, self.damping, self.width, self.coarsest, self.block)
             self._levels = descend(matrix, recipe)
         else:
             matrix = self._levels[0].matrix
             matrix.data = data
             matrix.recoupled = split_values(*rows, data, matrix.ptr, matrix.lower, matrix.diagonal)
+            matrix.separate()
             for level in self._levels:
                 level.refresh()
         matrix.data = None  # it belongs to the caller and may change
