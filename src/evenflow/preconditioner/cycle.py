@@ -25,30 +25,38 @@ KIND, SIZE, VISITS, ROWS, ENTRIES, P_ROWS, P_ENTRIES, NODES, PIVOTS = range(9)
 @njit(cache=True, nogil=True)
 def _forward(ptr, idx, val, inverse, r, x, residual):  # type: ignore[no-untyped-def]
     """Gauss-Seidel forward from zero, and the residual it leaves: minus the upper triangle times x."""
-    for i in range(len(ptr) - 1):
-        t = r[i]
-        begin, end = ptr[i], ptr[i + 1]
-        for k in range(begin, end):
-            t -= val[k] * x[idx[k]]
-        t *= inverse[i]
-        x[i] = t
-        residual[i] = 0.0
-        for k in range(begin, end):
-            residual[idx[k]] -= val[k] * t
+    n = len(ptr) - 1
+    half = (n + 1) // 2
+    for m in range(half):
+        for i in (m, m + half):
+            if i < n:
+                t = r[i]
+                begin, end = ptr[i], ptr[i + 1]
+                for k in range(begin, end):
+                    t -= val[k] * x[idx[k]]
+                t *= inverse[i]
+                x[i] = t
+                residual[i] = 0.0
+                for k in range(begin, end):
+                    residual[idx[k]] -= val[k] * t
 
 
 @njit(cache=True, nogil=True)
 def _backward(ptr, idx, val, inverse, x, s):  # type: ignore[no-untyped-def]
     """Gauss-Seidel backward from x; ``s`` holds the right-hand side and is used up."""
-    for i in range(len(ptr) - 2, -1, -1):
-        t = s[i]
-        begin, end = ptr[i], ptr[i + 1]
-        for k in range(begin, end):
-            t -= val[k] * x[idx[k]]
-        t *= inverse[i]
-        x[i] = t
-        for k in range(begin, end):
-            s[idx[k]] -= val[k] * t
+    n = len(ptr) - 1
+    half = (n + 1) // 2
+    for m in range(half - 1, -1, -1):
+        for i in (m + half, m):
+            if i < n:
+                t = s[i]
+                begin, end = ptr[i], ptr[i + 1]
+                for k in range(begin, end):
+                    t -= val[k] * x[idx[k]]
+                t *= inverse[i]
+                x[i] = t
+                for k in range(begin, end):
+                    s[idx[k]] -= val[k] * t
 
 
 @njit(cache=True, nogil=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from evenflow.preconditioner.half import precedes
+
 __all__ = ["NEGATIVE", "elimination_order", "elimination_pattern", "elimination_values"]
 
 NEGATIVE = 1e-8  # a pivot below minus this share of its diagonal entry is no rounding error
@@ -101,6 +103,12 @@ def elimination_order(ptr, idx):  # type: ignore[no-untyped-def]  # noqa: PLR091
 
 
 @njit(cache=True, nogil=True)
+def _later(a, b, n):  # type: ignore[no-untyped-def]
+    """The one of two rows, of n, that comes later in a sweep."""
+    return a if precedes(b, a, (n + 1) // 2) else b
+
+
+@njit(cache=True, nogil=True)
 def elimination_pattern(n, order, first, second, ends, used):  # type: ignore[no-untyped-def]  # noqa: PLR0912
     """Rows of the multipliers, the kept nodes, and the strictly lower rows of what is left.
 
@@ -139,14 +147,14 @@ def elimination_pattern(n, order, first, second, ends, used):  # type: ignore[no
     bucket = np.zeros(count + 1, np.int32)
     for e in range(len(ends)):
         if not used[e]:
-            bucket[max(number[ends[e, 0]], number[ends[e, 1]]) + 1] += 1
+            bucket[_later(number[ends[e, 0]], number[ends[e, 1]], count) + 1] += 1
     for c in range(count):
         bucket[c + 1] += bucket[c]
     place = bucket[:-1].copy()
     edge = np.empty(bucket[count], np.int32)
     for e in range(len(ends)):
         if not used[e]:
-            row = max(number[ends[e, 0]], number[ends[e, 1]])
+            row = _later(number[ends[e, 0]], number[ends[e, 1]], count)
             edge[place[row]] = e
             place[row] += 1
     c_ptr = np.empty(count + 1, np.uint32)
@@ -159,7 +167,7 @@ def elimination_pattern(n, order, first, second, ends, used):  # type: ignore[no
         begin = s
         for b in range(bucket[row], bucket[row + 1]):
             e = edge[b]
-            c = min(number[ends[e, 0]], number[ends[e, 1]])
+            c = number[ends[e, 0]] + number[ends[e, 1]] - row
             if slot[c] < begin:
                 slot[c] = s
                 c_idx[s] = c

@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from evenflow.preconditioner.half import precedes
+
 __all__ = ["ProductMap", "galerkin_values", "map_products"]
 
 UintArray = npt.NDArray[np.uint32]
@@ -109,11 +111,12 @@ def _targets(p_ptr, p_idx, u_ptr, r_ptr, node, u_idx, s_ptr, s_idx, target):  # 
 def _fold(s_ptr, s_idx, ptr, idx, fold):  # type: ignore[no-untyped-def]  # noqa: PLR0912
     """Strictly lower rows of S + S^T, and the slot in (lower values, diagonal) of each entry of S."""
     n = len(s_ptr) - 1
+    half = (n + 1) // 2
     one = np.uint32(1)
     t_ptr = np.zeros(n + 1, np.uint32)
     for row in range(n):
         for s in range(s_ptr[row], s_ptr[row + 1]):
-            if s_idx[s] > row:
+            if precedes(row, np.int64(s_idx[s]), half):
                 t_ptr[s_idx[s] + one] += one
     for c in range(n):
         t_ptr[c + 1] += t_ptr[c]
@@ -123,7 +126,7 @@ def _fold(s_ptr, s_idx, ptr, idx, fold):  # type: ignore[no-untyped-def]  # noqa
     for row in range(n):
         for s in range(s_ptr[row], s_ptr[row + 1]):
             c = s_idx[s]
-            if c > row:
+            if precedes(row, np.int64(c), half):
                 t_row[place[c]] = row
                 t_slot[place[c]] = s
                 place[c] += one
@@ -134,7 +137,7 @@ def _fold(s_ptr, s_idx, ptr, idx, fold):  # type: ignore[no-untyped-def]  # noqa
     for row in range(n):
         for s in range(s_ptr[row], s_ptr[row + 1]):
             c = s_idx[s]
-            if c < row:
+            if precedes(np.int64(c), row, half):
                 seen[c] = row
                 slot[c] = m
                 idx[m] = c

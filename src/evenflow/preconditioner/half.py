@@ -3,6 +3,10 @@
 A lower row is read once to pull (the entry a_ij x_j of row i) and to push (a_ij x_i of row j), which halves the
 memory traffic of a Gauss-Seidel sweep and yields the residual with it.
 
+"Lower" is meant in the order of the sweep, which takes the rows of the first and the second half of the matrix by
+turns. Successive rows are then rarely coupled, so that a processor works on two at once instead of waiting for
+each to end: a third less time a sweep.
+
 Index arrays are uint32 in all kernels of this package: numba tests signed indices for being negative, which
 costs a third of the time of a short loop.
 """
@@ -12,46 +16,69 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-__all__ = ["count_lower", "dense_half", "expand", "reach", "split", "split_values", "subtract_reach"]
+__all__ = [
+    "count_lower",
+    "dense_half",
+    "expand",
+    "find_lower",
+    "precedes",
+    "reach",
+    "subtract_reach",
+    "take_values",
+]
+
+
+@njit(cache=True, nogil=True)
+def precedes(j, i, half):  # type: ignore[no-untyped-def]
+    """Whether row j comes before row i in the order 0, half, 1, half + 1, ..., with half = (n + 1) // 2."""
+    if (i < half) == (j < half):
+        return j < i
+    return j < i + half if i < half else j + half <= i
 
 
 @njit(cache=True, nogil=True)
 def count_lower(indptr, indices, ptr):  # type: ignore[no-untyped-def]
     """Write the row pointers of the strictly lower part of a canonical CSR matrix."""
+    n = len(indptr) - 1
     t = 0
     ptr[0] = 0
-    for i in range(len(indptr) - 1):
+    for i in range(n):
         for k in range(indptr[i], indptr[i + 1]):
-            if indices[k] >= i:
-                break
-            t += 1
+            t += precedes(np.int64(indices[k]), i, (n + 1) // 2)
         ptr[i + 1] = t
 
 
 @njit(cache=True, nogil=True)
-def split(indptr, indices, data, ptr, idx, val, diagonal):  # type: ignore[no-untyped-def]
-    """Write the strictly lower rows and the diagonal of a canonical CSR matrix."""
-    for i in range(len(indptr) - 1):
-        k = np.int64(indptr[i])
-        for t in range(ptr[i], ptr[i + 1]):
-            idx[t] = indices[k]
-            val[t] = data[k]
-            k += 1
-        diagonal[i] = data[k] if k < indptr[i + 1] and indices[k] == i else 0.0
+def find_lower(indptr, indices, idx, place):  # type: ignore[no-untyped-def]
+    """Write the columns of the strictly lower rows, and where their values and then the diagonal are stored.
+
+    The place of a diagonal entry that is not stored is the number of entries.
+    """
+    n = len(indptr) - 1
+    m = len(idx)
+    t = 0
+    for i in range(n):
+        place[m + i] = len(indices)
+        for k in range(indptr[i], indptr[i + 1]):
+            j = np.int64(indices[k])
+            if j == i:
+                place[m + i] = k
+            elif precedes(j, i, (n + 1) // 2):
+                idx[t] = j
+                place[t] = k
+                t += 1
 
 
 @njit(cache=True, nogil=True)
-def split_values(indptr, indices, data, ptr, val, diagonal):  # type: ignore[no-untyped-def]
-    """Write the values alone. Returns whether any off-diagonal one has changed."""
+def take_values(data, place, lower, values):  # type: ignore[no-untyped-def]
+    """Write (lower values, diagonal), ``lower`` of them lower. Returns whether any lower one has changed."""
     changed = False
-    for i in range(len(indptr) - 1):
-        k = np.int64(indptr[i])
-        for t in range(ptr[i], ptr[i + 1]):
-            if val[t] != data[k]:
-                val[t] = data[k]
-                changed = True
-            k += 1
-        diagonal[i] = data[k] if k < indptr[i + 1] and indices[k] == i else 0.0
+    for t in range(lower):
+        a = data[place[t]]
+        changed |= values[t] != a
+        values[t] = a
+    for t in range(lower, len(values)):
+        values[t] = data[place[t]] if place[t] < len(data) else 0.0
     return changed
 
 
@@ -93,7 +120,7 @@ def dense_half(ptr, idx, val, diagonal):  # type: ignore[no-untyped-def]
     for i in range(n):
         dense[i, i] = diagonal[i]
         for k in range(ptr[i], ptr[i + 1]):
-            dense[i, idx[k]] += val[k]
+            dense[max(i, idx[k]), min(i, idx[k])] += val[k]
     return dense
 
 

@@ -13,8 +13,8 @@ from evenflow.errors import InputError
 from evenflow.preconditioner import cycle
 from evenflow.preconditioner.base import Preconditioner, PreconditionerCost
 from evenflow.preconditioner.definite import definite_part
-from evenflow.preconditioner.half import count_lower, split, split_values
-from evenflow.preconditioner.hierarchy import Aggregated, Level, Matrix, Recipe, descend
+from evenflow.preconditioner.half import count_lower, find_lower, take_values
+from evenflow.preconditioner.hierarchy import Aggregated, Level, Matrix, Recipe, UintArray, descend
 from evenflow.preconditioner.layout import Layout
 from evenflow.preconditioner.pattern import Pattern, check_matrix, check_vectors
 
@@ -93,6 +93,7 @@ class Multigrid(Preconditioner):
     _pattern: Pattern | None = field(default=None, init=False, repr=False, compare=False)
     _levels: list[Level] = field(default_factory=list, init=False, repr=False, compare=False)
     _layout: Layout | None = field(default=None, init=False, repr=False, compare=False)
+    _place: UintArray = field(default_factory=lambda: np.empty(0, np.uint32), init=False, repr=False, compare=False)
     _definite: bool = field(default=False, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -138,21 +139,29 @@ class Multigrid(Preconditioner):
         assert pattern is not None
         rows = (pattern.indptr, pattern.indices)
         if not self._levels:
-            ptr = np.empty(pattern.size + 1, np.uint32)
-            count_lower(*rows, ptr)
-            matrix = Matrix(ptr, np.empty(ptr[-1], np.uint32), np.empty(int(ptr[-1]) + pattern.size), rows, data=data)
-            split(*rows, data, ptr, matrix.idx, matrix.lower, matrix.diagonal)
+            matrix = self._finest(rows)
+            matrix.data = data
+            take_values(data, self._place, len(matrix.idx), matrix.values)
             matrix.separate()
             recipe = Recipe(self.threshold, self.damping, self.width, self.coarsest, self.block)
             self._levels = descend(matrix, recipe)
         else:
             matrix = self._levels[0].matrix
             matrix.data = data
-            matrix.recoupled = split_values(*rows, data, matrix.ptr, matrix.lower, matrix.diagonal)
+            matrix.recoupled = bool(take_values(data, self._place, len(matrix.idx), matrix.values))
             matrix.separate()
             for level in self._levels:
                 level.refresh()
         matrix.data = None  # it belongs to the caller and may change
+
+    def _finest(self, rows: tuple[UintArray, UintArray]) -> Matrix:
+        """The matrix of the finest level, its values still to come."""
+        ptr = np.empty(len(rows[0]), np.uint32)
+        count_lower(*rows, ptr)
+        idx, size = np.empty(ptr[-1], np.uint32), len(ptr) - 1
+        self._place = np.empty(len(idx) + size, np.uint32)
+        find_lower(*rows, idx, self._place)
+        return Matrix(ptr, idx, np.zeros(len(idx) + size), rows)
 
     def _visits(self, k: int) -> int:
         """How often a cycle visits level k on each visit of the level above."""
@@ -169,7 +178,7 @@ class Multigrid(Preconditioner):
         assert self._layout is not None
         self.cost.levels = len(self._levels)
         self.cost.fill = sum(level.matrix.entries for level in self._levels) / max(matrix.nnz, 1)
-        self.cost.nbytes = _nbytes(self._levels) + self._layout.nbytes
+        self.cost.nbytes = _nbytes(self._levels) + self._layout.nbytes + self._place.nbytes
 
     def apply(self, r: FloatArray, out: FloatArray | None = None) -> FloatArray:
         """Return one cycle's approximation of A^-1 r."""
