@@ -84,6 +84,11 @@ class Metric:
         """Whether the operator may change from one application to the next."""
         return self.inverse is None and bool(getattr(self.preconditioner, "flexible", False))
 
+    @property
+    def caution(self) -> float:
+        """The share of a tolerated drift that calls for a refresh already: a hundredth where one costs little."""
+        return 0.01 if self.preconditioner is not None and self.preconditioner.refresh_cost <= 1.0 else 1.0
+
     def check(self, problem: Problem) -> None:
         """Refuse a preconditioner of node states where the parameters are something else.
 

@@ -177,7 +177,7 @@ class NewtonCG(Minimizer):
         metric, model = self._metric, self._linearise(problem, state)
         hessian = model.hessian
         if hessian is not None:
-            self._stale = self._stale or metric.is_diagonal or metric.drift(hessian) > self.drift
+            self._stale = self._stale or metric.is_diagonal or metric.drift(hessian) > self.drift * metric.caution
         if self._stale:
             metric.refresh(problem, state.theta, hessian, indefinite=self._indefinite)
             self.setup_seconds = metric.seconds

@@ -55,6 +55,11 @@ class Preconditioner(ABC):
     name: ClassVar[str]
     cost: PreconditionerCost
 
+    @property
+    def refresh_cost(self) -> float:
+        """About what the next refresh costs, in applications, if the pattern of the matrix is the same."""
+        return 10.0
+
     @abstractmethod
     def refresh(self, matrix: sp.csr_array) -> None:
         """Build for ``matrix``, or update the numbers if its pattern is that of the last call.

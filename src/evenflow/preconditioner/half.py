@@ -21,6 +21,7 @@ __all__ = [
     "dense_half",
     "expand",
     "find_lower",
+    "invert_pivots",
     "precedes",
     "reach",
     "subtract_reach",
@@ -148,3 +149,32 @@ def subtract_reach(diagonal, reach, nothing, potential):  # type: ignore[no-unty
             return False
         potential[i] = t if t > least else 0.0
     return True
+
+
+@njit(cache=True, nogil=True)
+def invert_pivots(diagonal, potential, apart, scale, tiny, negative, inverse):  # type: ignore[no-untyped-def]
+    """Write 1 / pivot. The pivots are the diagonal, to which the potential is added if it is kept ``apart``.
+
+    A pivot that is not above ``tiny`` times its ``scale`` (without one: the mean of all) is replaced by that scale.
+    Returns how many were so, and how many of them were less than minus ``negative`` times their scale.
+    """
+    n = len(diagonal)
+    mean = 0.0
+    if len(scale) == 0:
+        for i in range(n):
+            mean += abs(diagonal[i] + potential[i]) if apart else abs(diagonal[i])
+        mean /= max(n, 1)
+    zero = 0
+    below = 0
+    for i in range(n):
+        pivot = diagonal[i] + potential[i] if apart else diagonal[i]
+        reference = scale[i] if len(scale) > 0 else mean
+        if not pivot > tiny * reference:
+            if pivot < -negative * reference:
+                below += 1
+            else:
+                zero += 1
+            pivot = reference if reference > 0.0 else 1.0
+            potential[i] = pivot
+        inverse[i] = 1.0 / pivot
+    return zero, below

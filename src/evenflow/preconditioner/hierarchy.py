@@ -17,8 +17,8 @@ from evenflow.preconditioner.elimination import (
     elimination_pattern,
     elimination_values,
 )
-from evenflow.preconditioner.galerkin import galerkin_values, map_products
-from evenflow.preconditioner.half import dense_half, expand, reach, subtract_reach
+from evenflow.preconditioner.galerkin import find_products, multiply_out
+from evenflow.preconditioner.half import dense_half, expand, invert_pivots, reach, subtract_reach
 from evenflow.preconditioner.interpolation import (
     carry_potential,
     interpolation_pattern,
@@ -145,24 +145,21 @@ class Level(ABC):
     def refresh(self) -> None:
         """Compute everything that depends on the values of the matrix, and those of the next level's."""
 
-    def pin(self) -> None:
-        """Replace diagonal entries that are not positive, in the matrix itself, by the size they should have.
+    def invert(self) -> None:
+        """Invert the pivots; those that are not positive are replaced, in the matrix itself, by what they should be.
 
         Zero up to rounding: a component that nothing holds, which is so held by one node. Negative: the matrix
         is indefinite.
         """
-        d = self.matrix.pivots
-        if self.scale is None:  # the finest level: only what is nothing beside the other entries is zero
-            reference, tiny = np.full(len(d), float(np.abs(d).mean()) if len(d) else 1.0), _NOTHING
-        else:
-            reference, tiny = self.scale, TINY
-        low = ~(d > tiny * reference)
-        count = np.count_nonzero(low)
-        self.negative = int(np.count_nonzero(d[low] < -NEGATIVE * reference[low])) if count else 0
-        self.zero = int(count) - self.negative
-        if count:
-            held = self.matrix.diagonal if self.matrix.potential is None else self.matrix.potential
-            held[low] = np.where(reference[low] > 0, reference[low], 1.0)
+        m = self.matrix
+        if len(self.inverse) != m.size:
+            self.inverse = np.empty(m.size)
+        # on the finest level only what is nothing beside the other entries is zero
+        scale, tiny = (np.zeros(0), _NOTHING) if self.scale is None else (self.scale, TINY)
+        apart = m.potential is not None
+        self.zero, self.negative = invert_pivots(
+            m.diagonal, m.potential if apart else m.diagonal, apart, scale, tiny, NEGATIVE, self.inverse
+        )
 
 
 class Smoothed(Level):
@@ -172,8 +169,7 @@ class Smoothed(Level):
 
     def refresh(self) -> None:
         """Invert the pivots."""
-        self.pin()
-        self.inverse = 1.0 / self.matrix.pivots
+        self.invert()
 
 
 class Direct(Level):
@@ -185,7 +181,7 @@ class Direct(Level):
     def refresh(self) -> None:
         """Factor."""
         m = self.matrix
-        self.pin()
+        self.invert()
         dense = dense_half(m.ptr, m.idx, m.lower, m.pivots)
         self.dense, zero, negative = cycle.factor_dense(dense, TINY, NEGATIVE)
         self.zero += zero
@@ -212,13 +208,13 @@ class Aggregated(Level):
         size = self.n_groups * recipe.block
         if size == 0 or size > 0.8 * m.size:
             return False
-        for width, limit in ((recipe.width, int(_DENSE * m.entries)), (1, 2**32)):
+        for width, limit in ((recipe.width, int(_DENSE * m.entries)), (1, m.entries)):
             self._interpolate(rows, width)
-            products = map_products(m.ptr, m.idx, self.p_ptr, self.p_idx, size, limit)
-            if products is not None:
+            found = find_products(m.ptr, m.idx, self.p_ptr, self.p_idx, size, limit)
+            if found is not None:
                 break
-        assert products is not None
-        ptr, idx, self.u_ptr, self.u_idx, self.target, self.fold = products
+        assert found is not None
+        ptr, idx, self.products = found
         self.damping = recipe.damping if width > 1 else 0.0
         self.coarse = Matrix.coarse(ptr, idx)
         self.coarse_scale = np.empty(size)
@@ -243,9 +239,8 @@ class Aggregated(Level):
 
     def refresh(self) -> None:
         """Invert the pivots, weigh the interpolation, multiply out the coarse matrix."""
-        self.pin()
+        self.invert()
         m, block = self.matrix, self.recipe.block
-        self.inverse = 1.0 / m.pivots
         if m.recoupled:
             interpolation_weights(
                 *self._nodal(), self.mark, self.group, self.n_groups, self.damping,
@@ -280,9 +275,9 @@ class Aggregated(Level):
     def _multiply(self, p_val: FloatArray) -> None:
         """Coarse matrix of the values of this one, for these interpolation weights."""
         m = self.matrix
-        galerkin_values(
+        multiply_out(
             m.ptr, m.idx, m.lower, m.diagonal, self.p_ptr, self.p_idx, p_val,
-            self.u_ptr, self.u_idx, self.target, self.fold, self.coarse.values, self.coarse_scale,
+            self.products, self.coarse.values, self.coarse_scale,
         )  # fmt: skip
 
 
@@ -305,13 +300,12 @@ class Eliminated(Level):
         self.sequence = np.concatenate([self.order, self.keep])
         self.coarse = Matrix.coarse(ptr, idx)
         self.coarse_scale = np.empty(len(self.keep))
-        self.inverse = np.empty(len(self.order))
         return True
 
     def refresh(self) -> None:
         """Eliminate."""
         m = self.matrix
-        self.pin()
+        self.invert()
         zero, negative = elimination_values(
             m.lower, m.pivots, self.order, self.first, self.second, self.fill, self.ends, self.keep, self.fold,
             TINY, self.p_val, self.inverse, self.coarse.values,

@@ -107,6 +107,11 @@ class Multigrid(Preconditioner):
             if getattr(self, name) < 1:
                 raise InputError(f"{name}={getattr(self, name)}: expected a positive integer")
 
+    @property
+    def refresh_cost(self) -> float:
+        """One application where only the potential changes, about three otherwise (when last refreshed)."""
+        return 1.0 if self._levels and self._levels[0].matrix.potential is not None else 3.0
+
     def reset(self) -> None:
         """Forget the hierarchy: the next refresh builds it anew."""
         self._pattern = self._layout = None
