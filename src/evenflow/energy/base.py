@@ -93,6 +93,11 @@ class BaseEnergy(ABC):
         return lambda v: self.hvp(state, v)
 
     @property
+    def constant_couplings(self) -> bool:
+        """Whether entries of the Hessian between different unknowns do not depend on w."""
+        return False
+
+    @property
     def can_relax(self) -> bool:
         """Whether :meth:`relax` can be had."""
         return False

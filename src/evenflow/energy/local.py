@@ -215,6 +215,11 @@ class Energy(BaseEnergy):
         return self._pinned.refresh(matrix)
 
     @property
+    def constant_couplings(self) -> bool:
+        """Whether entries of the Hessian between different unknowns do not depend on w: quadratic pair terms, d = 1."""
+        return self._engine.constant_couplings and len(self.shape) == 1
+
+    @property
     def can_relax(self) -> bool:
         """Whether :meth:`relax` is there: for every energy without neighbourhood sums."""
         return self._engine.can_relax

@@ -104,11 +104,18 @@ class Metric:
             )
 
     def refresh(
-        self, problem: Problem, theta: FloatArray, matrix: sp.csr_array | None = None, *, indefinite: bool = False
+        self,
+        problem: Problem,
+        theta: FloatArray,
+        matrix: sp.csr_array | None = None,
+        *,
+        indefinite: bool = False,
+        measured: bool = False,
     ) -> None:
         """Build or update for the matrix at ``theta`` (given, or asked of the problem).
 
-        ``indefinite`` says that the matrix may be, so that a diagonal metric needs a diagonal that dominates it.
+        ``indefinite`` says that the matrix may be, so that a diagonal metric needs a diagonal that dominates it;
+        ``measured``, that this is the matrix whose drift was asked last.
         """
         if self.preconditioner is None:
             if self.inverse is None:
@@ -116,7 +123,10 @@ class Metric:
             return
         began = time.perf_counter()
         matrix = self._matrix(problem, theta) if matrix is None else matrix
-        self._measure(matrix)
+        if measured:
+            self._diagonal, self._scratch = self._scratch, self._diagonal
+        else:
+            self._measure(matrix)
         if indefinite and self._rows is not None and (self.waiting or self.preconditioner.name == "jacobi"):
             self._rows.dominate(matrix.data, self._diagonal)
         if self.refreshed_at is None:
@@ -129,9 +139,10 @@ class Metric:
             self._pause -= 1
             self._use_diagonal()
         else:
-            if self.built_at is None:
+            first = self.built_at is None
+            if first:
                 self.built_at = theta.copy()
-            self._rebuild(problem, matrix)
+            self._rebuild(problem, matrix, first=first)
         self.seconds += time.perf_counter() - began
 
     def _matrix(self, problem: Problem, theta: FloatArray) -> sp.csr_array:
@@ -145,12 +156,15 @@ class Metric:
         self._rows = Rows.of(matrix, self._rows)
         self._rows.take_diagonal(matrix.data, self._diagonal)
 
-    def _rebuild(self, problem: Problem, matrix: sp.csr_array) -> None:
+    def _rebuild(self, problem: Problem, matrix: sp.csr_array, *, first: bool) -> None:
         """Refresh the preconditioner, or fall back to the diagonal of the matrix."""
         assert self.preconditioner is not None
         problem.counts.factorisation += 1
         try:
-            self.preconditioner.refresh(matrix)
+            if problem.constant_couplings and not first:
+                self.preconditioner.refresh_diagonal(matrix)
+            else:
+                self.preconditioner.refresh(matrix)
             self.inverse = None
         except Breakdown as fault:
             self._fail(f"broke down ({fault})")

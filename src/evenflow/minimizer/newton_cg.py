@@ -16,6 +16,7 @@ from evenflow.minimizer.line_search import LineSearch
 from evenflow.minimizer.linear_algebra import Rows, dot, is_diagonally_dominant, move
 from evenflow.minimizer.metric import Metric
 from evenflow.minimizer.problem import Problem
+from evenflow.minimizer.remoteness import remoteness
 from evenflow.minimizer.steihaug import End, Model, Steihaug
 from evenflow.preconditioner.base import Preconditioner
 from evenflow.status import Status
@@ -23,6 +24,8 @@ from evenflow.status import Status
 __all__ = ["NewtonCG"]
 
 _SLOPE = 0.2  # of the line search: what a full Newton step along a quartic leaves (8 / 27) asks for a longer one
+_REMOTE = 0.3  # share of remote nodes above which the diagonal is not even tried
+_SMALL = 20_000
 _TELLING = 10  # iterations of an inner solve whose rate of convergence is believed
 _DIGITS = 3.0  # of the residual's norm that are certainly still to be gained when the rate is judged
 _FORGET = 4.0  # growth a step of the smallest Ritz value believed in
@@ -135,6 +138,7 @@ class NewtonCG(Minimizer):
         self._square = 0.0  # g . P^-1 g, zero while P^-1 g is not at hand
         self._spent = 0  # inner iterations while the preconditioner waits
         self._stale, self._verified, self._failed = True, False, False
+        self._surveyed = problem.size <= _SMALL
         self._first_norm = state.gradient_norm
         self._indefinite = False  # whether the last solve met negative curvature
         self._model: Model | None = None
@@ -174,25 +178,31 @@ class NewtonCG(Minimizer):
 
     def _build(self, problem: Problem, state: State) -> Model:
         """The model at the current point; refreshes the preconditioner if that is due."""
-        metric, model = self._metric, self._linearise(problem, state)
-        hessian = model.hessian
+        metric = self._metric
+        model = self._linearise(problem, state, free=problem.constant_couplings and not metric.is_diagonal)
+        hessian, measured = model.hessian, False  # whether the drift of this Hessian was asked
+        if hessian is not None and metric.waiting and not self._surveyed:
+            self._surveyed = True
+            assert model.rows is not None
+            metric.waiting = remoteness(model.rows, hessian.data) <= _REMOTE
         if hessian is not None:
-            self._stale = self._stale or metric.is_diagonal or metric.drift(hessian) > self.drift * metric.caution
+            measured = not metric.is_diagonal and metric.refreshed_at is not None
+            self._stale |= not measured or metric.drift(hessian) > self.drift * metric.caution
         if self._stale:
-            metric.refresh(problem, state.theta, hessian, indefinite=self._indefinite)
+            metric.refresh(problem, state.theta, hessian, indefinite=self._indefinite, measured=measured)
             self.setup_seconds = metric.seconds
             state.note = metric.note or state.note
             self._stale, self._rate = False, 0.0
         self._model, self._square = model, 0.0
         return model
 
-    def _linearise(self, problem: Problem, state: State) -> Model:
-        """The Hessian at the current point, assembled where it can be."""
+    def _linearise(self, problem: Problem, state: State, *, free: bool) -> Model:
+        """The Hessian at the current point, assembled where it can be; its products without it if ``free``."""
         if not problem.has_hessian:
             return Model(product=problem.hvp(state.theta))
         hessian = problem.hessian(state.theta)
         self._rows = Rows.of(hessian, self._rows)
-        return Model(hessian, self._rows)
+        return Model(hessian, self._rows, problem.hvp(state.theta) if free else None)
 
     def _solve(self, problem: Problem, state: State, model: Model) -> bool:
         """Inner solve; repeated after a refresh, then with the diagonal, if the preconditioner is at fault."""
@@ -223,7 +233,7 @@ class NewtonCG(Minimizer):
             model, b, z, metric.inverse, lambda r, out: metric.apply(problem, r, out),
             flexible=metric.flexible, radius=self._radius, tolerance=tolerance, limit=limit,
         )  # fmt: skip
-        if model.hessian is not None:
+        if model.product is None:
             counts.hvp += self._solver.iterations
 
     def _adapt_radius(self, length: float) -> None:
@@ -368,7 +378,8 @@ class NewtonCG(Minimizer):
             "radius": self._radius, "eta": self._eta, "smallest": self._smallest, "rate": self._rate,
             "spent": self._spent, "square": self._square, "stale": self._stale, "verified": self._verified,
             "failed": self._failed, "indefinite": self._indefinite,
-            "first_norm": self._first_norm, "has_model": self._model is not None, "z": self._z.copy(),
+            "first_norm": self._first_norm, "has_model": self._model is not None,
+            "free": self._model is not None and self._model.product is not None, "z": self._z.copy(),
             "noise": self._search.noise, "scale": self._search.scale, **self._metric.export(),
         }  # fmt: skip
 
@@ -388,5 +399,5 @@ class NewtonCG(Minimizer):
         self._z[:] = saved["z"]
         if bool(saved["has_model"]):
             counts = problem.counts.hessian
-            self._model = self._linearise(problem, state)
+            self._model = self._linearise(problem, state, free=bool(saved["free"]))
             problem.counts.hessian = counts

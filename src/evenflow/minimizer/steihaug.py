@@ -204,7 +204,7 @@ def smallest_ritz(alphas: FloatArray, betas: FloatArray, count: int) -> float:
 
 @dataclass
 class Model:
-    """The quadratic model at a point: its Hessian, assembled or as a product."""
+    """The quadratic model at a point: its Hessian, assembled, as a product, or both (then the product is taken)."""
 
     hessian: sp.csr_array | None = None
     rows: Rows | None = None
@@ -212,11 +212,11 @@ class Model:
 
     def curve(self, d: FloatArray, out: FloatArray) -> float:
         """Write H d to ``out``; return d . H d."""
-        if self.hessian is not None and self.rows is not None:
-            return self.rows.product(self.hessian.data, d, out)
-        assert self.product is not None
-        out[:] = self.product(d)
-        return dot(d, out)
+        if self.product is not None:
+            out[:] = self.product(d)
+            return dot(d, out)
+        assert self.hessian is not None and self.rows is not None
+        return self.rows.product(self.hessian.data, d, out)
 
 
 class Steihaug:

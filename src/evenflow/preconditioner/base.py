@@ -70,6 +70,10 @@ class Preconditioner(ABC):
             If no positive definite operator can be had.
         """
 
+    def refresh_diagonal(self, matrix: sp.csr_array) -> None:
+        """Update for a matrix of which only the diagonal differs from that of the last refresh."""
+        self.refresh(matrix)
+
     @abstractmethod
     def apply(self, r: FloatArray, out: FloatArray | None = None) -> FloatArray:
         """Return P^-1 r, written to ``out`` (not r itself) if given."""

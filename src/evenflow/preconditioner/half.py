@@ -25,7 +25,8 @@ __all__ = [
     "precedes",
     "reach",
     "subtract_reach",
-    "take_values",
+    "take_diagonal",
+    "take_lower",
 ]
 
 
@@ -71,16 +72,26 @@ def find_lower(indptr, indices, idx, place):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def take_values(data, place, lower, values):  # type: ignore[no-untyped-def]
-    """Write (lower values, diagonal), ``lower`` of them lower. Returns whether any lower one has changed."""
+def take_lower(data, place, lower):  # type: ignore[no-untyped-def]
+    """Write the lower values. Returns whether any has changed."""
     changed = False
-    for t in range(lower):
+    for t in range(len(lower)):
         a = data[place[t]]
-        changed |= values[t] != a
-        values[t] = a
-    for t in range(lower, len(values)):
-        values[t] = data[place[t]] if place[t] < len(data) else 0.0
+        changed |= lower[t] != a
+        lower[t] = a
     return changed
+
+
+@njit(cache=True, nogil=True)
+def take_diagonal(data, place, diagonal):  # type: ignore[no-untyped-def]
+    """Write the diagonal; ``place`` has the places of the lower values first. Returns the sum of its sizes."""
+    lower = len(place) - len(diagonal)
+    total = 0.0
+    for i in range(len(diagonal)):
+        k = place[lower + i]
+        diagonal[i] = data[k] if k < len(data) else 0.0
+        total += abs(diagonal[i])
+    return total
 
 
 @njit(cache=True, nogil=True)

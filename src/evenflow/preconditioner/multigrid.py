@@ -13,7 +13,7 @@ from evenflow.errors import InputError
 from evenflow.preconditioner import cycle
 from evenflow.preconditioner.base import Preconditioner, PreconditionerCost
 from evenflow.preconditioner.definite import definite_part
-from evenflow.preconditioner.half import count_lower, find_lower, take_values
+from evenflow.preconditioner.half import count_lower, find_lower, take_diagonal, take_lower
 from evenflow.preconditioner.hierarchy import Aggregated, Level, Matrix, Recipe, UintArray, descend
 from evenflow.preconditioner.layout import Layout
 from evenflow.preconditioner.pattern import Pattern, check_matrix, check_vectors
@@ -120,14 +120,27 @@ class Multigrid(Preconditioner):
     def refresh(self, matrix: sp.csr_array) -> None:
         """Build the hierarchy, or update its numbers if the pattern is that of the last call."""
         began = time.perf_counter()
-        data = check_matrix(matrix)
+        fresh = self._refresh(matrix, check_matrix(matrix))
+        self.cost.record(time.perf_counter() - began, fresh=fresh)
+
+    def refresh_diagonal(self, matrix: sp.csr_array) -> None:
+        """Update for a new diagonal: cheap as long as it is nowhere less than the couplings of its row."""
+        if self._pattern is None or not self._pattern.holds(matrix):
+            self.refresh(matrix)
+            return
+        began = time.perf_counter()
+        self._refresh(matrix, matrix.data, recoupled=False)
+        self.cost.record(time.perf_counter() - began, fresh=False)
+
+    def _refresh(self, matrix: sp.csr_array, data: FloatArray, *, recoupled: bool = True) -> bool:
+        """Build the hierarchy, or update its numbers; return whether it was built."""
         fresh = self._pattern is None or not self._pattern.holds(matrix)
         if fresh:
             if matrix.shape[0] % self.block:
                 raise InputError(f"block={self.block}: {matrix.shape[0]} unknowns are no whole number of blocks")
             self._pattern = Pattern(matrix)
             self._levels, self._layout = [], None
-        self._fill(data)
+        self._fill(data, recoupled=recoupled)
         self._definite = any(level.negative for level in self._levels)
         if self._definite:
             assert self._pattern is not None
@@ -136,28 +149,34 @@ class Multigrid(Preconditioner):
             self._layout = Layout(self._levels, [self._visits(k) for k in range(len(self._levels))])
         self._layout.fill(self._levels)
         self._measure(matrix)
-        self.cost.record(time.perf_counter() - began, fresh=fresh)
+        return fresh
 
-    def _fill(self, data: FloatArray) -> None:
-        """Build the levels for these values, or refresh those there are."""
+    def _fill(self, data: FloatArray, *, recoupled: bool = True) -> None:
+        """Build the levels for these values, or refresh those there are (``recoupled``: not the diagonal alone)."""
         pattern = self._pattern
         assert pattern is not None
         rows = (pattern.indptr, pattern.indices)
         if not self._levels:
             matrix = self._finest(rows)
             matrix.data = data
-            take_values(data, self._place, len(matrix.idx), matrix.values)
-            matrix.separate()
+            self._take(data, matrix)
+            matrix.recoupled = True
             recipe = Recipe(self.threshold, self.damping, self.width, self.coarsest, self.block)
             self._levels = descend(matrix, recipe)
         else:
             matrix = self._levels[0].matrix
             matrix.data = data
-            matrix.recoupled = bool(take_values(data, self._place, len(matrix.idx), matrix.values))
-            matrix.separate()
+            self._take(data, matrix, recoupled=recoupled or self._definite)
             for level in self._levels:
                 level.refresh()
         matrix.data = None  # it belongs to the caller and may change
+
+    def _take(self, data: FloatArray, matrix: Matrix, *, recoupled: bool = True) -> None:
+        """Write the values of the finest level, the potential apart if it can be."""
+        matrix.recoupled = recoupled and bool(take_lower(data, self._place, matrix.lower))
+        if not np.isfinite(take_diagonal(data, self._place, matrix.diagonal)):
+            raise Breakdown("the diagonal of the matrix is not finite")
+        matrix.separate()
 
     def _finest(self, rows: tuple[UintArray, UintArray]) -> Matrix:
         """The matrix of the finest level, its values still to come."""
