@@ -18,6 +18,7 @@ __all__ = ["Auto"]
 
 _ROUNDS = 6  # of L-BFGS out of a nonconvex region before it is left to finish alone
 _PATIENCE = ((4_000, 300), (50_000, 140))  # unknowns up to, inner iterations: measured on heat
+_SWEEPS = 4  # a step of Newton with its inner solve costs about as much, and gains less from afar
 _CHOLESKY_SIZE = 20_000  # unknowns; beyond, the fill of a factor outweighs what it saves over a multigrid cycle
 
 
@@ -52,9 +53,11 @@ class Auto(Method):
 
     def plan(self, energy: BaseEnergy, tolerance: float) -> Plan:
         """Yield Newton and L-BFGS stages as the reports ask for them."""
-        from evenflow.minimizer import LBFGS, NewtonCG
+        from evenflow.minimizer import LBFGS, NewtonCG, Relaxation
 
         inverse, remark = self._choose(energy)
+        if energy.can_relax and energy.constant_couplings:
+            yield Stage(Relaxation(sweeps=_SWEEPS), stop=Steps(1), name="relaxation")
         if not energy.sparse_hessian:
             yield Stage(LBFGS(), stop=settled(tolerance) | Steps(200), name="lbfgs")
         patience = self.patience

@@ -23,7 +23,7 @@ from evenflow.status import Status
 
 __all__ = ["NewtonCG"]
 
-_SLOPE = 0.2  # of the line search: what a full Newton step along a quartic leaves (8 / 27) asks for a longer one
+_SLOPE = 0.1  # of the line search: what a full Newton step along a quartic leaves (8 / 27) asks for a longer one
 _REMOTE = 0.3  # share of remote nodes above which the diagonal is not even tried
 _SMALL = 20_000
 _TELLING = 10  # iterations of an inner solve whose rate of convergence is believed
@@ -96,7 +96,7 @@ class NewtonCG(Minimizer):
     drift: float = 0.3
     growth: float = 1.25
     forcing: float = 0.3
-    exponent: float = 1.5
+    exponent: float = 1.2
     max_inner: int = 5000
     check_saddle: bool = True
     follow_negative_curvature: bool = True
