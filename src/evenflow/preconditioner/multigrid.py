@@ -86,7 +86,7 @@ class Multigrid(Preconditioner):
     cycle: Literal["w", "v"] = "w"
     threshold: float = 0.5
     damping: float = 2.0 / 3.0
-    width: int = 3
+    width: int = 2
     coarsest: int = 64
     block: int = 1
     cost: PreconditionerCost = field(default_factory=PreconditionerCost, init=False, repr=False, compare=False)
