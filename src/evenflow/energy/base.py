@@ -92,6 +92,10 @@ class BaseEnergy(ABC):
         state = np.array(w, dtype=np.float64)
         return lambda v: self.hvp(state, v)
 
+    def hessian_diagonal(self, w: FloatArray) -> FloatArray:
+        """Diagonal of the Hessian at w, shape (size,); for a local energy."""
+        return np.asarray(self.hessian(w).diagonal())
+
     @property
     def constant_couplings(self) -> bool:
         """Whether entries of the Hessian between different unknowns do not depend on w."""

@@ -197,6 +197,15 @@ class Engine:
         )
         return matrix
 
+    def hessian_diagonal(self, w: FloatArray) -> FloatArray:
+        """Diagonal of the Hessian at w, for constant couplings and d = 1."""
+        if "couplings" not in self._scratch.__dict__:
+            return np.asarray(self.hessian(w).diagonal())
+        out = np.empty(self._n)
+        row_sum, middle = self._scratch.couplings
+        self._fill((w, out, row_sum, np.zeros_like(middle)))  # as if every row had its diagonal entry alone
+        return out
+
     def _couplings(self, matrix: sp.csr_array) -> tuple[Any, ...]:
         """Fill in entries that do not depend on w; return what the kernel of the others needs."""
         if not self.constant_couplings:

@@ -214,6 +214,15 @@ class Energy(BaseEnergy):
             self._pinned = PinnedPattern(matrix, self.free_mask().ravel(), block)
         return self._pinned.refresh(matrix)
 
+    def hessian_diagonal(self, w: FloatArray) -> FloatArray:
+        """Diagonal of the Hessian at w, shape (size,); a pass over the nodes alone with constant couplings."""
+        if not self.constant_couplings:
+            return super().hessian_diagonal(w)
+        diagonal = self._engine.hessian_diagonal(self._checked(w))
+        if self.fixed is not None:
+            diagonal[self.fixed[0]] = 1.0
+        return diagonal
+
     @property
     def constant_couplings(self) -> bool:
         """Whether entries of the Hessian between different unknowns do not depend on w: quadratic pair terms, d = 1."""

@@ -123,6 +123,14 @@ def _take_diagonal(positions: IntArray, data: FloatArray, out: FloatArray) -> No
 
 
 @_sparse
+def _put_diagonal(positions: IntArray, diagonal: FloatArray, data: FloatArray) -> None:
+    """Scatter the diagonal entries that are stored."""
+    for i in range(diagonal.size):
+        if positions[i] < data.size:
+            data[positions[i]] = diagonal[i]
+
+
+@_sparse
 def _dominating_diagonal(indptr: IntArray, data: FloatArray, diagonal: FloatArray) -> None:
     """Replace a_ii by its size, raised to half the sum of the sizes in the row, itself included."""
     for i in range(diagonal.size):
@@ -159,6 +167,10 @@ class Rows:
     def take_diagonal(self, data: FloatArray, out: FloatArray) -> None:
         """Write the entries a_ii, zero where there is none."""
         _take_diagonal(self.diagonal, data, out)
+
+    def put_diagonal(self, data: FloatArray, diagonal: FloatArray) -> None:
+        """Overwrite the entries a_ii that are stored."""
+        _put_diagonal(self.diagonal, diagonal, data)
 
     def dominate(self, data: FloatArray, diagonal: FloatArray) -> None:
         """Replace a_ii in ``diagonal`` by its size, raised to half the sum of the sizes in the row.

@@ -108,14 +108,14 @@ class Metric:
         problem: Problem,
         theta: FloatArray,
         matrix: sp.csr_array | None = None,
+        diagonal: FloatArray | None = None,
         *,
         indefinite: bool = False,
-        measured: bool = False,
     ) -> None:
         """Build or update for the matrix at ``theta`` (given, or asked of the problem).
 
-        ``indefinite`` says that the matrix may be, so that a diagonal metric needs a diagonal that dominates it;
-        ``measured``, that this is the matrix whose drift was asked last.
+        ``diagonal``, if given, is its diagonal, and only that differs from the last refresh. ``indefinite`` says
+        that the matrix may be, so that a diagonal metric needs a diagonal that dominates it.
         """
         if self.preconditioner is None:
             if self.inverse is None:
@@ -123,10 +123,7 @@ class Metric:
             return
         began = time.perf_counter()
         matrix = self._matrix(problem, theta) if matrix is None else matrix
-        if measured:
-            self._diagonal, self._scratch = self._scratch, self._diagonal
-        else:
-            self._measure(matrix)
+        self._measure(matrix, diagonal)
         if indefinite and self._rows is not None and (self.waiting or self.preconditioner.name == "jacobi"):
             self._rows.dominate(matrix.data, self._diagonal)
         if self.refreshed_at is None:
@@ -139,32 +136,38 @@ class Metric:
             self._pause -= 1
             self._use_diagonal()
         else:
-            first = self.built_at is None
-            if first:
+            if self.built_at is None:
                 self.built_at = theta.copy()
-            self._rebuild(problem, matrix, first=first)
+            self._rebuild(problem, matrix, diagonal)
         self.seconds += time.perf_counter() - began
 
     def _matrix(self, problem: Problem, theta: FloatArray) -> sp.csr_array:
         """The matrix to stand for: without a sparse Hessian always the curvature."""
         return problem.hessian(theta) if self.source == "hessian" and problem.has_hessian else problem.curvature()
 
-    def _measure(self, matrix: sp.csr_array) -> None:
+    def _measure(self, matrix: sp.csr_array, diagonal: FloatArray | None) -> None:
         """Keep the diagonal of the matrix."""
         if self._diagonal.size != matrix.shape[0]:
             self._diagonal, self._scratch = np.empty(matrix.shape[0]), np.empty(matrix.shape[0])
-        self._rows = Rows.of(matrix, self._rows)
-        self._rows.take_diagonal(matrix.data, self._diagonal)
+        self._take_diagonal(matrix, diagonal, self._diagonal)
 
-    def _rebuild(self, problem: Problem, matrix: sp.csr_array, *, first: bool) -> None:
+    def _take_diagonal(self, matrix: sp.csr_array, diagonal: FloatArray | None, out: FloatArray) -> None:
+        """Write the diagonal of the matrix, or the one given in its place."""
+        if diagonal is not None:
+            out[:] = diagonal
+            return
+        self._rows = Rows.of(matrix, self._rows)
+        self._rows.take_diagonal(matrix.data, out)
+
+    def _rebuild(self, problem: Problem, matrix: sp.csr_array, diagonal: FloatArray | None) -> None:
         """Refresh the preconditioner, or fall back to the diagonal of the matrix."""
         assert self.preconditioner is not None
         problem.counts.factorisation += 1
         try:
-            if problem.constant_couplings and not first:
-                self.preconditioner.refresh_diagonal(matrix)
-            else:
+            if diagonal is None:
                 self.preconditioner.refresh(matrix)
+            else:
+                self.preconditioner.refresh_diagonal(matrix, diagonal)
             self.inverse = None
         except Breakdown as fault:
             self._fail(f"broke down ({fault})")
@@ -191,10 +194,9 @@ class Metric:
         """Whether the last refresh was at ``theta``."""
         return self.refreshed_at is not None and np.array_equal(self.refreshed_at, theta)
 
-    def drift(self, matrix: sp.csr_array) -> float:
-        """Relative change of the matrix's diagonal (1-norm) since the last refresh."""
-        self._rows = Rows.of(matrix, self._rows)
-        self._rows.take_diagonal(matrix.data, self._scratch)
+    def drift(self, matrix: sp.csr_array, diagonal: FloatArray | None = None) -> float:
+        """Relative change of the matrix's diagonal (1-norm), or of the one given, since the last refresh."""
+        self._take_diagonal(matrix, diagonal, self._scratch)
         return float(relative_change(self._scratch, self._diagonal))
 
     def apply(self, problem: Problem, r: FloatArray, out: FloatArray) -> FloatArray:

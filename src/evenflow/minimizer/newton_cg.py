@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -20,6 +20,9 @@ from evenflow.minimizer.remoteness import remoteness
 from evenflow.minimizer.steihaug import End, Model, Steihaug
 from evenflow.preconditioner.base import Preconditioner
 from evenflow.status import Status
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
 
 __all__ = ["NewtonCG"]
 
@@ -96,7 +99,7 @@ class NewtonCG(Minimizer):
     drift: float = 0.3
     growth: float = 1.25
     forcing: float = 0.3
-    exponent: float = 1.2
+    exponent: float = 1.5
     max_inner: int = 5000
     check_saddle: bool = True
     follow_negative_curvature: bool = True
@@ -142,6 +145,7 @@ class NewtonCG(Minimizer):
         self._first_norm = state.gradient_norm
         self._indefinite = False  # whether the last solve met negative curvature
         self._model: Model | None = None
+        self._hessian: sp.csr_array | None = None
         self._rows: Rows | None = None
 
     # ------------------------------------------------------------------ one step
@@ -179,30 +183,34 @@ class NewtonCG(Minimizer):
     def _build(self, problem: Problem, state: State) -> Model:
         """The model at the current point; refreshes the preconditioner if that is due."""
         metric = self._metric
-        model = self._linearise(problem, state, free=problem.constant_couplings and not metric.is_diagonal)
-        hessian, measured = model.hessian, False  # whether the drift of this Hessian was asked
-        if hessian is not None and metric.waiting and not self._surveyed:
-            self._surveyed = True
-            assert model.rows is not None
-            metric.waiting = remoteness(model.rows, hessian.data) <= _REMOTE
-        if hessian is not None:
-            measured = not metric.is_diagonal and metric.refreshed_at is not None
-            self._stale |= not measured or metric.drift(hessian) > self.drift * metric.caution
+        light = problem.constant_couplings and metric.built_at is not None and not metric.is_diagonal
+        model = self._linearise(problem, state, light=light)
+        if model.hessian is not None:
+            if metric.waiting and not self._surveyed:
+                assert model.rows is not None
+                self._surveyed = True
+                metric.waiting = remoteness(model.rows, model.hessian.data) <= _REMOTE
+            known = metric.refreshed_at is not None and not metric.is_diagonal
+            self._stale |= not known or metric.drift(model.hessian, model.diagonal) > self.drift * metric.caution
         if self._stale:
-            metric.refresh(problem, state.theta, hessian, indefinite=self._indefinite, measured=measured)
+            metric.refresh(problem, state.theta, model.hessian, model.diagonal, indefinite=self._indefinite)
             self.setup_seconds = metric.seconds
             state.note = metric.note or state.note
             self._stale, self._rate = False, 0.0
         self._model, self._square = model, 0.0
         return model
 
-    def _linearise(self, problem: Problem, state: State, *, free: bool) -> Model:
-        """The Hessian at the current point, assembled where it can be; its products without it if ``free``."""
+    def _linearise(self, problem: Problem, state: State, *, light: bool) -> Model:
+        """The Hessian at the current point, assembled where it can be; ``light``: its products and diagonal alone."""
         if not problem.has_hessian:
             return Model(product=problem.hvp(state.theta))
-        hessian = problem.hessian(state.theta)
-        self._rows = Rows.of(hessian, self._rows)
-        return Model(hessian, self._rows, problem.hvp(state.theta) if free else None)
+        last = self._hessian
+        if light and last is not None:
+            product, diagonal = problem.hvp(state.theta), problem.hessian_diagonal(state.theta)
+            return Model(last, self._rows, product, diagonal)
+        self._hessian = problem.hessian(state.theta)
+        self._rows = Rows.of(self._hessian, self._rows)
+        return Model(self._hessian, self._rows)
 
     def _solve(self, problem: Problem, state: State, model: Model) -> bool:
         """Inner solve; repeated after a refresh, then with the diagonal, if the preconditioner is at fault."""
@@ -218,7 +226,7 @@ class NewtonCG(Minimizer):
             if self._metric.is_diagonal or attempt == 2:
                 break
             if attempt == 0 and not self._metric.is_fresh(state.theta):
-                self._metric.refresh(problem, state.theta, model.hessian)
+                self._metric.refresh(problem, state.theta, model.hessian, model.diagonal)
                 state.note = self._metric.note or "preconditioner refreshed after a breakdown"
             else:
                 self._metric.fall_back()
@@ -310,6 +318,8 @@ class NewtonCG(Minimizer):
         """Look for negative curvature and follow it; whether the point was left."""
         self._verified = True
         hessian = model.hessian
+        if hessian is not None and model.diagonal is not None and model.rows is not None:
+            model.rows.put_diagonal(hessian.data, model.diagonal)
         if hessian is not None and is_diagonally_dominant(hessian.indptr, hessian.indices, hessian.data):
             return False
         radius, self._radius = self._radius, math.inf
@@ -379,7 +389,7 @@ class NewtonCG(Minimizer):
             "spent": self._spent, "square": self._square, "stale": self._stale, "verified": self._verified,
             "failed": self._failed, "indefinite": self._indefinite,
             "first_norm": self._first_norm, "has_model": self._model is not None,
-            "free": self._model is not None and self._model.product is not None, "z": self._z.copy(),
+            "light": self._model is not None and self._model.diagonal is not None, "z": self._z.copy(),
             "noise": self._search.noise, "scale": self._search.scale, **self._metric.export(),
         }  # fmt: skip
 
@@ -399,5 +409,8 @@ class NewtonCG(Minimizer):
         self._z[:] = saved["z"]
         if bool(saved["has_model"]):
             counts = problem.counts.hessian
-            self._model = self._linearise(problem, state, free=bool(saved["free"]))
+            if bool(saved["light"]):
+                self._hessian = problem.hessian(state.theta)
+                self._rows = Rows.of(self._hessian, self._rows)
+            self._model = self._linearise(problem, state, light=bool(saved["light"]))
             problem.counts.hessian = counts

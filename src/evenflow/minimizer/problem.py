@@ -71,6 +71,11 @@ class Problem:
         self.counts.hessian += 1
         return self.energy.hessian(theta.reshape(self.energy.shape))
 
+    def hessian_diagonal(self, theta: FloatArray) -> FloatArray:
+        """Diagonal of the sparse Hessian at theta, counted like the whole."""
+        self.counts.hessian += 1
+        return self.energy.hessian_diagonal(theta.reshape(self.energy.shape))
+
     def hvp(self, theta: FloatArray) -> Callable[[FloatArray], FloatArray]:
         """Return v -> H(theta) v without assembling H; each product is counted."""
         if not self.has_hvp:

@@ -204,18 +204,23 @@ def smallest_ritz(alphas: FloatArray, betas: FloatArray, count: int) -> float:
 
 @dataclass
 class Model:
-    """The quadratic model at a point: its Hessian, assembled, as a product, or both (then the product is taken)."""
+    """The quadratic model at a point: its Hessian, assembled or as a product.
+
+    Where there is a ``diagonal``, too, it takes the place of that of ``hessian``, which is of another point.
+    """
 
     hessian: sp.csr_array | None = None
     rows: Rows | None = None
     product: Callable[[FloatArray], FloatArray] | None = None
+    diagonal: FloatArray | None = None
 
     def curve(self, d: FloatArray, out: FloatArray) -> float:
         """Write H d to ``out``; return d . H d."""
         if self.product is not None:
             out[:] = self.product(d)
             return dot(d, out)
-        assert self.hessian is not None and self.rows is not None
+        assert self.hessian is not None
+        assert self.rows is not None
         return self.rows.product(self.hessian.data, d, out)
 
 
@@ -273,7 +278,7 @@ class Steihaug:
         c = self._c
         _begin(g, z0, self.x, self._work[1], self.direction, c)
         hessian, rows = model.hessian, model.rows
-        if hessian is not None and rows is not None and inverse is not None:
+        if model.product is None and hessian is not None and rows is not None and inverse is not None:
             self.iterations, end = _solve_diagonal(
                 rows.indptr, rows.indices, hessian.data, inverse, self._work, c, radius, tolerance,
                 limit, self._alphas, self._betas,

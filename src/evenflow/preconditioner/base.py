@@ -70,9 +70,17 @@ class Preconditioner(ABC):
             If no positive definite operator can be had.
         """
 
-    def refresh_diagonal(self, matrix: sp.csr_array) -> None:
-        """Update for a matrix of which only the diagonal differs from that of the last refresh."""
-        self.refresh(matrix)
+    def refresh_diagonal(self, matrix: sp.csr_array, diagonal: FloatArray) -> None:
+        """Update for the matrix of the last refresh with another diagonal, shape (n,), in place of its own.
+
+        Raises
+        ------
+        Breakdown
+            If no positive definite operator can be had.
+        """
+        updated = matrix.copy()
+        updated.setdiag(diagonal)
+        self.refresh(updated)
 
     @abstractmethod
     def apply(self, r: FloatArray, out: FloatArray | None = None) -> FloatArray:

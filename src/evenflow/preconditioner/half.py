@@ -25,8 +25,7 @@ __all__ = [
     "precedes",
     "reach",
     "subtract_reach",
-    "take_diagonal",
-    "take_lower",
+    "take_values",
 ]
 
 
@@ -72,26 +71,16 @@ def find_lower(indptr, indices, idx, place):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def take_lower(data, place, lower):  # type: ignore[no-untyped-def]
-    """Write the lower values. Returns whether any has changed."""
+def take_values(data, place, lower, values):  # type: ignore[no-untyped-def]
+    """Write (lower values, diagonal), ``lower`` of them lower. Returns whether any lower one has changed."""
     changed = False
-    for t in range(len(lower)):
+    for t in range(lower):
         a = data[place[t]]
-        changed |= lower[t] != a
-        lower[t] = a
+        changed |= values[t] != a
+        values[t] = a
+    for t in range(lower, len(values)):
+        values[t] = data[place[t]] if place[t] < len(data) else 0.0
     return changed
-
-
-@njit(cache=True, nogil=True)
-def take_diagonal(data, place, diagonal):  # type: ignore[no-untyped-def]
-    """Write the diagonal; ``place`` has the places of the lower values first. Returns the sum of its sizes."""
-    lower = len(place) - len(diagonal)
-    total = 0.0
-    for i in range(len(diagonal)):
-        k = place[lower + i]
-        diagonal[i] = data[k] if k < len(data) else 0.0
-        total += abs(diagonal[i])
-    return total
 
 
 @njit(cache=True, nogil=True)

@@ -33,6 +33,7 @@ UintArray = npt.NDArray[np.uint32]
 
 TINY = 1e-10  # a pivot below this share of its diagonal entry is zero but for rounding
 _NOTHING = 1e-14
+_SPARSE = 6.0  # entries a row
 _DENSE = 0.75  # entries of a coarse matrix beside those of the fine one
 
 
@@ -208,7 +209,8 @@ class Aggregated(Level):
         size = self.n_groups * recipe.block
         if size == 0 or size > 0.8 * m.size:
             return False
-        for width, limit in ((recipe.width, int(_DENSE * m.entries)), (1, m.entries)):
+        wide = recipe.width or (3 if m.entries <= _SPARSE * m.size else 2)
+        for width, limit in ((wide, int(_DENSE * m.entries)), (1, m.entries)):
             self._interpolate(rows, width)
             found = find_products(m.ptr, m.idx, self.p_ptr, self.p_idx, size, limit)
             if found is not None:

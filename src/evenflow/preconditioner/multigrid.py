@@ -13,7 +13,7 @@ from evenflow.errors import InputError
 from evenflow.preconditioner import cycle
 from evenflow.preconditioner.base import Preconditioner, PreconditionerCost
 from evenflow.preconditioner.definite import definite_part
-from evenflow.preconditioner.half import count_lower, find_lower, take_diagonal, take_lower
+from evenflow.preconditioner.half import count_lower, find_lower, take_values
 from evenflow.preconditioner.hierarchy import Aggregated, Level, Matrix, Recipe, UintArray, descend
 from evenflow.preconditioner.layout import Layout
 from evenflow.preconditioner.pattern import Pattern, check_matrix, check_vectors
@@ -56,7 +56,8 @@ class Multigrid(Preconditioner):
     damping : float
         Of the Jacobi step that smooths the interpolation; 0 gives plain aggregation.
     width : int
-        Most interpolation entries of a node.
+        Most interpolation entries of a node. 0 stands for 3 on a level of at most six entries a row, and 2 on
+        others: there a third one makes the rows of the next level denser and gains little.
     coarsest : int
         Size at which the rest is factored densely.
     block : int
@@ -86,7 +87,7 @@ class Multigrid(Preconditioner):
     cycle: Literal["w", "v"] = "w"
     threshold: float = 0.5
     damping: float = 2.0 / 3.0
-    width: int = 2
+    width: int = 0
     coarsest: int = 64
     block: int = 1
     cost: PreconditionerCost = field(default_factory=PreconditionerCost, init=False, repr=False, compare=False)
@@ -103,7 +104,9 @@ class Multigrid(Preconditioner):
             raise InputError(f"threshold={self.threshold}: expected a number in (0, 1]")
         if not 0 <= self.damping < 1:
             raise InputError(f"damping={self.damping}: expected a number in [0, 1)")
-        for name in ("width", "coarsest", "block"):
+        if self.width < 0:
+            raise InputError(f"width={self.width}: expected a positive integer, or 0 to leave it to the matrix")
+        for name in ("coarsest", "block"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name}={getattr(self, name)}: expected a positive integer")
 
@@ -120,63 +123,58 @@ class Multigrid(Preconditioner):
     def refresh(self, matrix: sp.csr_array) -> None:
         """Build the hierarchy, or update its numbers if the pattern is that of the last call."""
         began = time.perf_counter()
-        fresh = self._refresh(matrix, check_matrix(matrix))
-        self.cost.record(time.perf_counter() - began, fresh=fresh)
-
-    def refresh_diagonal(self, matrix: sp.csr_array) -> None:
-        """Update for a new diagonal: cheap as long as it is nowhere less than the couplings of its row."""
-        if self._pattern is None or not self._pattern.holds(matrix):
-            self.refresh(matrix)
-            return
-        began = time.perf_counter()
-        self._refresh(matrix, matrix.data, recoupled=False)
-        self.cost.record(time.perf_counter() - began, fresh=False)
-
-    def _refresh(self, matrix: sp.csr_array, data: FloatArray, *, recoupled: bool = True) -> bool:
-        """Build the hierarchy, or update its numbers; return whether it was built."""
+        data = check_matrix(matrix)
         fresh = self._pattern is None or not self._pattern.holds(matrix)
         if fresh:
             if matrix.shape[0] % self.block:
                 raise InputError(f"block={self.block}: {matrix.shape[0]} unknowns are no whole number of blocks")
             self._pattern = Pattern(matrix)
             self._levels, self._layout = [], None
-        self._fill(data, recoupled=recoupled)
+        self._fill(data)
         self._definite = any(level.negative for level in self._levels)
         if self._definite:
             assert self._pattern is not None
             self._fill(definite_part(self._pattern.indptr, self._pattern.indices, data))
-        if self._layout is None:
-            self._layout = Layout(self._levels, [self._visits(k) for k in range(len(self._levels))])
-        self._layout.fill(self._levels)
-        self._measure(matrix)
-        return fresh
+        self._pack(matrix)
+        self.cost.record(time.perf_counter() - began, fresh=fresh)
 
-    def _fill(self, data: FloatArray, *, recoupled: bool = True) -> None:
-        """Build the levels for these values, or refresh those there are (``recoupled``: not the diagonal alone)."""
+    def refresh_diagonal(self, matrix: sp.csr_array, diagonal: FloatArray) -> None:
+        """Update for a new diagonal: cheap where it is nowhere less than the couplings of its row."""
+        began = time.perf_counter()
+        if self._pattern is not None and self._pattern.holds(matrix) and not self._definite:
+            finest = self._levels[0].matrix
+            finest.diagonal[:] = diagonal
+            finest.recoupled = False
+            finest.separate()
+            if finest.potential is not None and np.isfinite(diagonal.sum()):
+                for level in self._levels:
+                    level.refresh()
+                if not any(level.negative for level in self._levels):
+                    self._pack(matrix)
+                    self.cost.record(time.perf_counter() - began, fresh=False)
+                    return
+        super().refresh_diagonal(matrix, diagonal)
+
+    def _fill(self, data: FloatArray) -> None:
+        """Build the levels for these values, or refresh those there are."""
         pattern = self._pattern
         assert pattern is not None
         rows = (pattern.indptr, pattern.indices)
         if not self._levels:
             matrix = self._finest(rows)
             matrix.data = data
-            self._take(data, matrix)
-            matrix.recoupled = True
+            take_values(data, self._place, len(matrix.idx), matrix.values)
+            matrix.separate()
             recipe = Recipe(self.threshold, self.damping, self.width, self.coarsest, self.block)
             self._levels = descend(matrix, recipe)
         else:
             matrix = self._levels[0].matrix
             matrix.data = data
-            self._take(data, matrix, recoupled=recoupled or self._definite)
+            matrix.recoupled = bool(take_values(data, self._place, len(matrix.idx), matrix.values))
+            matrix.separate()
             for level in self._levels:
                 level.refresh()
         matrix.data = None  # it belongs to the caller and may change
-
-    def _take(self, data: FloatArray, matrix: Matrix, *, recoupled: bool = True) -> None:
-        """Write the values of the finest level, the potential apart if it can be."""
-        matrix.recoupled = recoupled and bool(take_lower(data, self._place, matrix.lower))
-        if not np.isfinite(take_diagonal(data, self._place, matrix.diagonal)):
-            raise Breakdown("the diagonal of the matrix is not finite")
-        matrix.separate()
 
     def _finest(self, rows: tuple[UintArray, UintArray]) -> Matrix:
         """The matrix of the finest level, its values still to come."""
@@ -197,9 +195,11 @@ class Multigrid(Preconditioner):
         above = [level for level in levels[:k] if isinstance(level, Aggregated)]
         return 2 if len(above) > 1 and levels[k].matrix.entries <= _CHEAP * above[-1].matrix.entries else 1
 
-    def _measure(self, matrix: sp.csr_array) -> None:
-        """Fill in the cost."""
-        assert self._layout is not None
+    def _pack(self, matrix: sp.csr_array) -> None:
+        """Hand the numbers of the levels to the cycle; fill in the cost."""
+        if self._layout is None:
+            self._layout = Layout(self._levels, [self._visits(k) for k in range(len(self._levels))])
+        self._layout.fill(self._levels)
         self.cost.levels = len(self._levels)
         self.cost.fill = sum(level.matrix.entries for level in self._levels) / max(matrix.nnz, 1)
         self.cost.nbytes = _nbytes(self._levels) + self._layout.nbytes + self._place.nbytes
