@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from evenflow.errors import FileFormatError, InputError
@@ -77,6 +77,7 @@ def test_other_kind_and_absence(tmp_path: Path) -> None:
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(where=st.floats(0, 1), byte=st.integers(0, 255))
+@example(where=0.873046875, byte=1)  # the name of an array, in the directory of the file
 def test_a_damaged_byte_never_escapes_as_another_error(tmp_path: Path, where: float, byte: int) -> None:
     path = tmp_path / "a.npz"
     write_archive(path, "test", {"x": np.arange(20.0), "y": "text"})

@@ -206,7 +206,7 @@ def test_memory_of_a_lattice() -> None:
         ({"cycle": "k"}, "cycle='k'"),
         ({"threshold": 0.0}, "threshold=0"),
         ({"damping": 1.0}, "damping=1"),
-        ({"width": 0}, "width=0"),
+        ({"width": -1}, "width=-1"),
         ({"coarsest": 0}, "coarsest=0"),
         ({"block": 0}, "block=0"),
     ],

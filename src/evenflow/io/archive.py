@@ -80,12 +80,12 @@ def read_archive(path: str | Path, kind: str) -> dict[str, Any]:
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
         head = json.loads(arrays.pop(_TREE).tobytes())
-        found, tree = head["kind"], head["tree"]
+        found, tree = head["kind"], _fill(head["tree"], arrays)
     except _DAMAGE as error:
         raise FileFormatError(path, f"not a complete evenflow {kind} file ({error}); use an earlier one") from error
     if found != kind:
         raise FileFormatError(path, f"an evenflow {found} file, expected a {kind} file")
-    return _fill(tree, arrays)
+    return tree
 
 
 def _strip(node: Any, arrays: dict[str, np.ndarray]) -> Any:
