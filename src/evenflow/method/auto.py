@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 __all__ = ["Auto"]
 
 _ROUNDS = 6  # of L-BFGS out of a nonconvex region before it is left to finish alone
-_PATIENCE = ((4_000, 300), (50_000, 140))  # unknowns up to, inner iterations: measured on heat
+# Inner iterations before a preconditioner is built, measured on heat: up to some numbers of unknowns, beyond, and
+# where the graph is nearly a tree.
+_SMALL, _MIDDLE = 4_000, 50_000
+_PATIENCE_SMALL, _PATIENCE_MIDDLE, _PATIENCE_LARGE, _PATIENCE_TREE = 300, 140, 70, 40
 _SWEEPS = 4  # a step of Newton with its inner solve costs about as much, and gains less from afar
 _CHOLESKY_SIZE = 20_000  # unknowns; beyond, the fill of a factor outweighs what it saves over a multigrid cycle
 
@@ -26,12 +29,14 @@ _CHOLESKY_SIZE = 20_000  # unknowns; beyond, the fill of a factor outweighs what
 class Auto(Method):
     """Newton with the cheapest inner solve that does, and L-BFGS where the energy is not convex.
 
-    1. Trust-region Newton. Its inner conjugate gradients begin with the diagonal of the Hessian; when they have
+    1. Where only terms of single nodes are not quadratic, a few sweeps of relaxation settle the stiff ones.
+    2. Trust-region Newton. Its inner conjugate gradients begin with the diagonal of the Hessian; when they have
        taken about ``patience`` iterations, or an inner solve is long, the preconditioner is built: graph
-       multigrid, or sparse Cholesky where a node of a small graph has several states.
-    2. Where an inner solve meets negative curvature, the step is not made (it would cost many products and leap
+       multigrid, or sparse Cholesky where a node of a small graph has several states. It is built at once on a
+       large graph most of whose nodes are far from everything that holds them.
+    3. Where an inner solve meets negative curvature, the step is not made (it would cost many products and leap
        to some far basin): L-BFGS takes over until the gradient has fallen a hundredfold; then Newton again.
-    3. After six such rounds, or where Newton breaks down, L-BFGS finishes.
+    4. After six such rounds, or where Newton breaks down, L-BFGS finishes.
 
     An energy without a sparse Hessian (torch code) is begun by L-BFGS, which finishes it where it is well
     conditioned; after 200 steps Newton with Hessian products takes over.
@@ -40,8 +45,7 @@ class Auto(Method):
     ----------
     patience : int, optional
         Inner iterations with the diagonal before a preconditioner is built: 300 up to 4 000 unknowns, 140 up to
-        50 000, 40 beyond. On small graphs building one costs as much as a hundred or two of them, and the diagonal
-        alone often does; on large ones it rarely does.
+        50 000, 70 beyond, and 40 on a graph of more than 4 000 that is nearly a tree. About what building one costs.
     preconditioner : Preconditioner, optional
         To use instead of the one chosen.
     name : str
@@ -60,9 +64,7 @@ class Auto(Method):
             yield Stage(Relaxation(sweeps=_SWEEPS), stop=Steps(1), name="relaxation")
         if not energy.sparse_hessian:
             yield Stage(LBFGS(), stop=settled(tolerance) | Steps(200), name="lbfgs")
-        patience = self.patience
-        if patience is None:
-            patience = next((wait for size, wait in _PATIENCE if energy.size <= size), 40)
+        patience = self._wait(energy) if self.patience is None else self.patience
         for _ in range(_ROUNDS):
             newton = NewtonCG(inverse, patience=patience, follow_negative_curvature=False)
             report = yield Stage(newton, stop=Decrement(tolerance) | Plateau(0.0, 20), name="newton")
@@ -72,6 +74,16 @@ class Auto(Method):
             yield Stage(LBFGS(), stop=GradientNorm(relative=1e-2) | settled(tolerance), name="lbfgs")
         yield Stage(LBFGS(), stop=settled(tolerance), name="lbfgs")
         return remark
+
+    @staticmethod
+    def _wait(energy: BaseEnergy) -> int:
+        """About what a preconditioner costs, in inner iterations with the diagonal."""
+        graph = energy.graph
+        if energy.size <= _SMALL:
+            return _PATIENCE_SMALL
+        if graph is not None and graph.n_edges < 1.25 * graph.n_nodes:
+            return _PATIENCE_TREE  # most of it is eliminated, which costs little
+        return _PATIENCE_MIDDLE if energy.size <= _MIDDLE else _PATIENCE_LARGE
 
     def _choose(self, energy: BaseEnergy) -> tuple[Preconditioner | None, str]:
         """The preconditioner to build if one pays, and a remark on the choice."""

@@ -12,8 +12,8 @@ from evenflow.minimizer.linear_algebra import Rows
 __all__ = ["remoteness"]
 
 _HELD = 0.05  # of a diagonal entry, beyond the couplings of its row: such a node is held by a term of its own
-_SAMPLES = 256
-_NEAR = 64  # nodes looked at around each
+_SAMPLES = 256  # at most; fewer in a small matrix, so that none is looked at often
+_NEAR = 200  # nodes looked at around each
 
 UintArray = npt.NDArray[np.uint32]
 
@@ -55,7 +55,7 @@ def _count_remote(indptr: UintArray, indices: UintArray, data: FloatArray, start
 
 
 def remoteness(rows: Rows, data: FloatArray) -> float:
-    """Share of the nodes that have no node held by a term of its own among the 64 nearest, from 256 of them.
+    """Share of the nodes that have no node held by a term of its own among the 200 nearest, from a sample.
 
     Conjugate gradients with the diagonal carry news one edge an iteration. Where most nodes are remote they take
     hundreds of iterations; where few are, some tens.
@@ -73,5 +73,5 @@ def remoteness(rows: Rows, data: FloatArray) -> float:
         In [0, 1]; 0.0 where the matrix is seen not to be diagonally dominant, of which nothing can be foretold so.
     """
     n = len(rows.indptr) - 1
-    starts = np.unique(np.linspace(0, n - 1, min(n, _SAMPLES)).astype(np.uint32))
+    starts = np.unique(np.linspace(0, n - 1, min(n // _NEAR + 1, _SAMPLES)).astype(np.uint32))
     return max(int(_count_remote(rows.indptr, rows.indices, data, starts)), 0) / max(len(starts), 1)
