@@ -54,6 +54,6 @@ def test_random_peers_repeat_themselves_and_leave_the_generators_alone(name, hea
         return recorder.energies
 
     before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
-    np.testing.assert_allclose(course(), course(), rtol=1e-9)  # their kernels may round differently, draws may not differ
+    np.testing.assert_allclose(course(), course(), rtol=1e-9)  # rounding may differ, draws may not
     assert torch.equal(before[0], torch.get_rng_state())
     np.testing.assert_array_equal(before[1], np.random.get_state()[1])  # noqa: NPY002
