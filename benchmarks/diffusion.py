@@ -4,7 +4,7 @@ Run ``python benchmarks/diffusion.py --quick`` for a few minutes' worth, without
 prints its table; at the end come ``auto`` against the best of all, against SciPy L-BFGS-B, against the papers' Adam
 and GCN, its cost in energy passes, its growth with size and its memory. Set-up is in every time.
 
-A method that was hopeless at one size of a family (30 times slower than the best, or over the time limit) is not run
+Ctrl-C ends it early, with the summary of the cases that are done. A method that was hopeless at one size of a family (30 times slower than the best, or over the time limit) is not run
 at the larger ones; the table says so.
 """
 
@@ -350,6 +350,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     methods = args.methods or [*OWN, *PEERS]
     outcomes: list[tuple[Case, Comparison, float | None]] = []
+    try:
+        run_cases(args, methods, outcomes)
+    except KeyboardInterrupt:
+        print("\ninterrupted: what follows is about the cases above")
+    print(summarise(outcomes))
+
+
+def run_cases(
+    args: argparse.Namespace, methods: Sequence[str], outcomes: list[tuple[Case, Comparison, float | None]]
+) -> None:
+    """Run every case, print its table and append it to ``outcomes``."""
     hopeless: dict[str, dict[str, str]] = {}
     for case in cases(args.sizes, args.cases):
         if args.baths not in ("both", case.baths):
@@ -365,7 +376,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
             outcome.to_json(args.out / f"{stem}.json")
             outcome.to_parquet(args.out / f"{stem}.parquet")
             outcome.plot(args.out / f"{stem}.png")
-    print(summarise(outcomes))
 
 
 def parse(arguments: Sequence[str] | None) -> Any:
