@@ -4,8 +4,8 @@ Run ``python benchmarks/diffusion.py --quick`` for a few minutes' worth, without
 prints its table; at the end come ``auto`` against the best of all, against SciPy L-BFGS-B, against the papers' Adam
 and GCN, its cost in energy passes, its growth with size and its memory. Set-up is in every time.
 
-Ctrl-C ends it early, with the summary of the cases that are done. A method that was hopeless at one size of a family (30 times slower than the best, or over the time limit) is not run
-at the larger ones; the table says so.
+Ctrl-C ends it early, with the summary of the cases that are done. A method that was hopeless at one size of a family
+(30 times slower than the best, or over the time limit) is not run at the larger ones; the table says so.
 """
 
 from __future__ import annotations
