@@ -86,6 +86,16 @@ class EnergyConformance:
         np.testing.assert_array_equal(kept.indices, second.indices)
         np.testing.assert_array_equal(energy.hessian(w).data, kept.data)
 
+    def test_diagonal_of_the_hessian(self, energy: BaseEnergy, w: FloatArray, rng: np.random.Generator) -> None:
+        if not energy.sparse_hessian:
+            return
+        diagonal = energy.hessian_diagonal(w)  # before the Hessian was ever asked for, and after
+        np.testing.assert_array_equal(diagonal, energy.hessian(w).diagonal())
+        np.testing.assert_array_equal(energy.hessian_diagonal(w), diagonal)
+        first = energy.hessian(w).toarray()
+        change = energy.hessian(energy.initial(rng)).toarray() - first
+        assert not energy.constant_couplings or not (change - np.diag(change.diagonal())).any()
+
     def test_linearise_is_hvp_at_a_kept_point(self, energy: BaseEnergy, w: FloatArray, v: FloatArray) -> None:
         expected, point = energy.hvp(w, v), w.copy()
         product = energy.linearise(point)

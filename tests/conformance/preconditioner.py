@@ -132,6 +132,32 @@ class PreconditionerConformance:
         assert abs(y @ px - x @ py) <= 1e-7 * size
 
     @_MANY
+    @given(matrix=matrices(), seed=st.integers(0, 100))
+    def test_refreshed_diagonal_is_a_refreshed_matrix(self, matrix: sp.csr_array, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        n = matrix.shape[0]
+        updates = [10 ** rng.uniform(-2, 2, n), np.zeros(n), -rng.random(n) * matrix.diagonal(), rng.random(n)]
+        p, q = self.make(), self.make()
+        p.refresh(matrix)
+        q.refresh(matrix)
+        r = rng.normal(size=n)
+        for amount in updates:  # the third one makes the matrix indefinite
+            changed = raise_diagonal(matrix, amount)
+            outcomes = []
+            for member, refresh in (
+                (p, lambda changed=changed: p.refresh_diagonal(matrix, changed.diagonal())),
+                (q, lambda changed=changed: q.refresh(changed)),
+            ):
+                try:
+                    refresh()
+                    outcomes.append(member.apply(r).copy())
+                except Breakdown:
+                    outcomes.append(None)
+            assert (outcomes[0] is None) == (outcomes[1] is None)
+            if outcomes[0] is not None and outcomes[1] is not None:
+                np.testing.assert_allclose(outcomes[0], outcomes[1], rtol=1e-7, atol=1e-9 * np.abs(outcomes[1]).max())
+
+    @_MANY
     @given(matrix=matrices(singular=False), seed=st.integers(0, 100))
     def test_solves_within_its_iterations(self, matrix: sp.csr_array, seed: int) -> None:
         p = self.make()

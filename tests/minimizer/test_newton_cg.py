@@ -11,12 +11,25 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conformance.minimizer import DenseEnergy, MinimizerConformance, Run, baths, quadratic, ring, rosenbrock, wells
+from conformance.minimizer import (
+    DenseEnergy,
+    MinimizerConformance,
+    Run,
+    baths,
+    problem_of,
+    quadratic,
+    ring,
+    rosenbrock,
+    wells,
+)
 from conformance.preconditioning import Broken, Exact, Indefinite, Stale
+from evenflow.energy.heat import HeatDiffusion
 from evenflow.errors import InputError
+from evenflow.gallery import lattice
 from evenflow.minimizer.linear_algebra import Rows, is_diagonally_dominant
 from evenflow.minimizer.newton_cg import NewtonCG
 from evenflow.minimizer.steihaug import End, Model, Steihaug, smallest_ritz
+from evenflow.preconditioner import Multigrid
 from evenflow.status import Status
 
 
@@ -39,6 +52,29 @@ class TestPreconditionedWhenItPays(MinimizerConformance):
 
     def make(self):
         return NewtonCG(preconditioner=Exact(), patience=4)
+
+
+class ConstantCouplings(DenseEnergy):
+    """A problem of which only the diagonal of the Hessian changes, and which says so."""
+
+    constant_couplings = True
+
+
+class TestDiagonalRefreshed(MinimizerConformance):
+    max_steps = 80
+    solves = ("quadratic", "baths", "wells")
+
+    def make(self):
+        return NewtonCG(preconditioner=Multigrid(coarsest=4), patience=0)
+
+    @staticmethod
+    def adapt(energy):
+        return ConstantCouplings(energy._value, energy._gradient, energy._hessian, energy.start, energy.minimum)
+
+
+class TestDiagonalRefreshedByDefault(TestDiagonalRefreshed):
+    def make(self):
+        return NewtonCG(preconditioner=Exact(), patience=0)
 
 
 class MatrixFree(DenseEnergy):
@@ -165,6 +201,17 @@ def test_preconditioner_waits_until_it_pays():
     assert easy.problem.counts.factorisation == 0
     hard = Run.begin(NewtonCG(preconditioner=Exact(), patience=2), baths()).steps(15, down_to=1e-6)
     assert hard.problem.counts.factorisation > 0
+
+
+@pytest.mark.parametrize(("baths", "built"), [("sides", True), ("random_baths", False)])
+def test_preconditioner_is_built_at_once_where_most_nodes_are_remote(baths, built):
+    energy = getattr(HeatDiffusion, baths)(lattice(110, 110))
+    problem = problem_of(energy)
+    newton = NewtonCG(preconditioner=Multigrid(), patience=1000)
+    state = newton.init(problem, energy.initial(np.random.default_rng(0)))
+    newton.step(problem, state)
+    assert (problem.counts.factorisation > 0) is built
+    assert ("built after 0 inner iterations" in newton.remark()) is built
 
 
 def test_refreshes_when_the_hessian_drifts():

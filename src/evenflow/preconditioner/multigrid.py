@@ -94,7 +94,7 @@ class Multigrid(Preconditioner):
     _pattern: Pattern | None = field(default=None, init=False, repr=False, compare=False)
     _levels: list[Level] = field(default_factory=list, init=False, repr=False, compare=False)
     _layout: Layout | None = field(default=None, init=False, repr=False, compare=False)
-    _place: UintArray = field(default_factory=lambda: np.empty(0, np.uint32), init=False, repr=False, compare=False)
+    _place: UintArray | None = field(default=None, init=False, repr=False, compare=False)
     _definite: bool = field(default=False, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -202,7 +202,7 @@ class Multigrid(Preconditioner):
         self._layout.fill(self._levels)
         self.cost.levels = len(self._levels)
         self.cost.fill = sum(level.matrix.entries for level in self._levels) / max(matrix.nnz, 1)
-        self.cost.nbytes = _nbytes(self._levels) + self._layout.nbytes + self._place.nbytes
+        self.cost.nbytes = _nbytes(self._levels) + self._layout.nbytes + getattr(self._place, "nbytes", 0)
 
     def apply(self, r: FloatArray, out: FloatArray | None = None) -> FloatArray:
         """Return one cycle's approximation of A^-1 r."""
