@@ -136,7 +136,9 @@ class PreconditionerConformance:
     def test_refreshed_diagonal_is_a_refreshed_matrix(self, matrix: sp.csr_array, seed: int) -> None:
         rng = np.random.default_rng(seed)
         n = matrix.shape[0]
-        updates = [10 ** rng.uniform(-2, 2, n), np.zeros(n), -rng.random(n) * matrix.diagonal(), rng.random(n)]
+        dent = np.where(np.arange(n) == n // 2, -0.01, 1.0) * matrix.diagonal()
+        updates = [10 ** rng.uniform(-2, 2, n), np.zeros(n), -rng.random(n) * matrix.diagonal(), rng.random(n), dent]
+        updates.append(rng.random(n))
         p, q = self.make(), self.make()
         p.refresh(matrix)
         q.refresh(matrix)

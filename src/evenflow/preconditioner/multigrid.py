@@ -141,8 +141,9 @@ class Multigrid(Preconditioner):
     def refresh_diagonal(self, matrix: sp.csr_array, diagonal: FloatArray) -> None:
         """Update for a new diagonal: cheap where it is nowhere less than the couplings of its row."""
         began = time.perf_counter()
-        if self._pattern is not None and self._pattern.holds(matrix) and not self._definite:
-            finest = self._levels[0].matrix
+        finest = self._levels[0].matrix if self._levels else None
+        known = self._pattern is not None and self._pattern.holds(matrix)
+        if known and finest is not None and finest.potential is not None and not self._definite:
             finest.diagonal[:] = diagonal
             finest.recoupled = False
             finest.separate()
