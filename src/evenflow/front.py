@@ -243,7 +243,8 @@ def _result(solve: Solve, method: Method, remark: str, torch_like: Any) -> Resul
     value, gradient = solve.energy.value_and_gradient(w)
     status = solve.reports[-1].status
     stages = ", then ".join(
-        f"{report.name} {report.steps} steps" + (f" ({report.note})" if report.note else "") for report in solve.reports
+        f"{report.name} {report.steps} step{'s' * (report.steps != 1)}" + (f" ({report.note})" if report.note else "")
+        for report in solve.reports
     )
     message = f"{status.value}; {stages}" + (f"; {remark}" if remark else "")
     return Result(

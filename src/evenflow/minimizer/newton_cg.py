@@ -49,10 +49,14 @@ class NewtonCG(Minimizer):
     The first ``patience`` inner iterations, whatever the number of steps, are preconditioned by the diagonal of
     the Hessian: far from the minimum one or two a step often do, and easy problems are solved before a set-up
     would have paid. The preconditioner is built then, or as soon as a solve shows that three digits would cost
-    that many iterations. It is refreshed when the Hessian's diagonal has changed by more than ``drift`` since
-    the last refresh, or the inner iterations for each digit have grown by ``growth``. One that shows itself
-    indefinite is refreshed at once, then replaced by the diagonal; only if that fails, too, the status is
-    BREAKDOWN.
+    that many iterations, or at once on a large graph most of whose nodes are far from everything that holds them.
+    It is refreshed when the Hessian's diagonal has changed by more than ``drift`` since the last refresh (a
+    hundredth of that where a refresh costs no more than an application), or the inner iterations for each digit
+    have grown by ``growth``. One that shows itself indefinite is refreshed at once, then replaced by the diagonal;
+    only if that fails, too, the status is BREAKDOWN.
+
+    Where only the diagonal of the Hessian depends on theta, it alone is computed at each step once the
+    preconditioner is built, and products are made without an assembled matrix.
 
     ``state.decrement`` estimates the energy left to gain at the new point by g . P^-1 g / m, with m the
     smallest Ritz value of P^-1 H that the recent inner solves have met: twice an upper bound where they have
@@ -378,6 +382,8 @@ class NewtonCG(Minimizer):
             return ""
         if self._metric.waiting:
             return f"the diagonal sufficed, no {self.preconditioner.name} was built"
+        if self._spent == 0:
+            return f"{self.preconditioner.name} built at once"
         return f"{self.preconditioner.name} built after {self._spent} inner iterations with the diagonal"
 
     # ------------------------------------------------------------------ checkpoints

@@ -76,5 +76,9 @@ class Relaxation(Minimizer):
         state.theta, state.energy, state.gradient = theta, energy, np.array(gradient)
         state.gradient_norm = float(np.sqrt(dot(state.gradient, state.gradient)))
 
+    def remark(self) -> str:
+        """How many sweeps a step has."""
+        return f"{self.sweeps} sweeps each" if self.sweeps > 1 else ""
+
     def restore(self, problem: Problem, state: State, saved: Mapping[str, Any]) -> None:
         """Nothing is kept between steps."""
