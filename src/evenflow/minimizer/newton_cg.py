@@ -13,10 +13,11 @@ from evenflow.energy.base import FloatArray
 from evenflow.errors import InputError
 from evenflow.minimizer.base import Minimizer, State
 from evenflow.minimizer.line_search import LineSearch
-from evenflow.minimizer.linear_algebra import Rows, dot, is_diagonally_dominant, move
+from evenflow.minimizer.linear_algebra import Rows, dot, is_diagonally_dominant
 from evenflow.minimizer.metric import Metric
 from evenflow.minimizer.problem import Problem
 from evenflow.minimizer.remoteness import remoteness
+from evenflow.minimizer.saddle import descend, probe
 from evenflow.minimizer.steihaug import End, Model, Steihaug
 from evenflow.preconditioner.base import Preconditioner
 from evenflow.status import Status
@@ -327,53 +328,17 @@ class NewtonCG(Minimizer):
         if hessian is not None and is_diagonally_dominant(hessian.indptr, hessian.indices, hessian.data):
             return False
         radius, self._radius = self._radius, math.inf
-        b = self._probe(problem)
+        b = probe(problem)
         self._run(problem, model, b, self._metric.apply(problem, b, np.empty_like(b)), 1e-3)
         self._radius = radius
         state.inner += self._solver.iterations
         solver = self._solver
         if solver.end is not End.NEGATIVE or solver.curvature >= -1e-10 * solver.largest * solver.square:
             return False
-        if not self._descend(problem, state, solver.direction.copy(), solver.curvature):
+        if not descend(problem, state, self._search, solver.direction.copy(), solver.curvature):
             return False
         self._verified, self._model, self._radius, self._eta = False, None, math.inf, self.forcing
         state.decrement, state.note = math.nan, "left a saddle point along negative curvature"
-        return True
-
-    @staticmethod
-    def _probe(problem: Problem) -> FloatArray:
-        """A fixed right-hand side with a part along every mode, zero where the state is fixed."""
-        b = np.random.default_rng(0).standard_normal(problem.size)
-        if problem.is_identity:
-            b[~problem.energy.free_mask().ravel()] = 0.0
-        return b
-
-    def _descend(self, problem: Problem, state: State, d: FloatArray, curvature: float) -> bool:
-        """Follow +d or -d, whichever is lower, in growing steps while the energy falls."""
-        base = max(abs(state.energy), self._search.scale)
-        step = math.sqrt(1e-6 * max(base, 1e-300) / abs(curvature))
-        trial = np.empty_like(state.theta)
-
-        def energy_at(length: float) -> float:
-            move(state.theta, d, length, trial)
-            value = problem.value(trial)
-            return value if math.isfinite(value) else math.inf
-
-        for _ in range(30):
-            ahead, back = energy_at(step), energy_at(-step)
-            if min(ahead, back) < state.energy - self._search.noise:
-                break
-            step *= 0.25
-        else:
-            return False
-        step = step if ahead <= back else -step
-        lowest = min(ahead, back)
-        while abs(step) < 1e12:
-            further = energy_at(2.0 * step)
-            if further >= lowest:
-                break
-            step, lowest = 2.0 * step, further
-        self._search.accept(state, self._search.evaluate(problem, state, d, step)[1])
         return True
 
     def remark(self) -> str:
