@@ -209,7 +209,7 @@ class Aggregated(Level):
         size = self.n_groups * recipe.block
         if size == 0 or size > 0.8 * m.size:
             return False
-        wide = recipe.width or (3 if m.entries <= _SPARSE * m.size else 2)
+        wide = 1 if recipe.damping == 0 else recipe.width or (3 if m.entries <= _SPARSE * m.size else 2)
         for width, limit in ((wide, int(_DENSE * m.entries)), (1, m.entries)):
             self._interpolate(rows, width)
             found = find_products(m.ptr, m.idx, self.p_ptr, self.p_idx, size, limit)
