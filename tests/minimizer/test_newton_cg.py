@@ -403,3 +403,17 @@ def test_flexible_preconditioner_end_to_end():
 def test_options_out_of_range_are_refused(option, value):
     with pytest.raises(InputError, match=f"{option}="):
         NewtonCG(**{option: value})
+
+
+def test_survey_is_not_repeated_after_a_resume(monkeypatch):
+    energy = HeatDiffusion.random_baths(lattice(110, 110))
+    problem = problem_of(energy)
+    first, second = (NewtonCG(preconditioner=Multigrid(), patience=1000) for _ in range(2))
+    state = first.init(problem, energy.initial(np.random.default_rng(0)))
+    first.step(problem, state)
+    asked = []
+    monkeypatch.setattr("evenflow.minimizer.newton_cg.remoteness", lambda rows, data: asked.append(1) or 1.0)
+    second.restore(problem_of(energy), state, first.export(state))
+    second.step(problem_of(energy), state)
+    assert not asked
+    assert "no multigrid was built" in second.remark()

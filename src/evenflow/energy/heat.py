@@ -216,7 +216,7 @@ class HeatDiffusion(Energy):
     def report(self, w: FloatArray) -> dict[str, float]:
         """Energy of each term, temperature range, heat flow from hot to cold, components without a bath."""
         w = self.impose(w)
-        difference = -np.diff(np.take(w, self.graph.edges))[:, 0]
+        difference = self._along_edges(w)
         flow = self.constants["diffusivity"] * self.graph.weights * difference
         is_hot = np.zeros(len(w))
         is_hot[self.hot] = 1.0
@@ -228,9 +228,14 @@ class HeatDiffusion(Energy):
             ),
             "temperature_min": float(w.min(initial=np.inf)),
             "temperature_max": float(w.max(initial=-np.inf)),
-            "heat_flow": float(flow @ -np.diff(np.take(is_hot, self.graph.edges))[:, 0]),
+            "heat_flow": float(flow @ self._along_edges(is_hot)),
             "components_without_bath": float(self.free_components()),
         }
+
+    def _along_edges(self, x: FloatArray) -> FloatArray:
+        """x_i - x_j of each edge, both ends gathered at once."""
+        i, j = np.take(x, self.graph.edges).T
+        return np.asarray(i - j)
 
     def free_components(self) -> int:
         """Number of components without a bath or a fixed node: their mean temperature is free."""

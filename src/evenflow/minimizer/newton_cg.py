@@ -146,7 +146,6 @@ class NewtonCG(Minimizer):
         self._square = 0.0  # g . P^-1 g, zero while P^-1 g is not at hand
         self._spent = 0  # inner iterations while the preconditioner waits
         self._stale, self._verified, self._failed = True, False, False
-        self._surveyed = problem.size <= _SMALL
         self._first_norm = state.gradient_norm
         self._indefinite = False  # whether the last solve met negative curvature
         self._model: Model | None = None
@@ -191,9 +190,8 @@ class NewtonCG(Minimizer):
         light = problem.constant_couplings and metric.built_at is not None and not metric.is_diagonal
         model = self._linearise(problem, state, light=light)
         if model.hessian is not None:
-            if metric.waiting and not self._surveyed:
+            if metric.waiting and metric.refreshed_at is None and problem.size > _SMALL:  # the first model
                 assert model.rows is not None
-                self._surveyed = True
                 metric.waiting = remoteness(model.rows, model.hessian.data) <= _REMOTE
             known = metric.refreshed_at is not None and not metric.is_diagonal
             self._stale |= not known or metric.drift(model.hessian, model.diagonal) > self.drift * metric.caution
@@ -209,10 +207,9 @@ class NewtonCG(Minimizer):
         """The Hessian at the current point, assembled where it can be; ``light``: its products and diagonal alone."""
         if not problem.has_hessian:
             return Model(product=problem.hvp(state.theta))
-        last = self._hessian
-        if light and last is not None:
+        if light:
             product, diagonal = problem.hvp(state.theta), problem.hessian_diagonal(state.theta)
-            return Model(last, self._rows, product, diagonal)
+            return Model(self._hessian, self._rows, product, diagonal)
         self._hessian = problem.hessian(state.theta)
         self._rows = Rows.of(self._hessian, self._rows)
         return Model(self._hessian, self._rows)
@@ -322,9 +319,7 @@ class NewtonCG(Minimizer):
     def _leave_saddle(self, problem: Problem, state: State, model: Model) -> bool:
         """Look for negative curvature and follow it; whether the point was left."""
         self._verified = True
-        hessian = model.hessian
-        if hessian is not None and model.diagonal is not None and model.rows is not None:
-            model.rows.put_diagonal(hessian.data, model.diagonal)
+        hessian = model.assembled()
         if hessian is not None and is_diagonally_dominant(hessian.indptr, hessian.indices, hessian.data):
             return False
         radius, self._radius = self._radius, math.inf
@@ -378,10 +373,8 @@ class NewtonCG(Minimizer):
         self._first_norm = float(saved["first_norm"])
         self._search.noise, self._search.scale = float(saved["noise"]), float(saved["scale"])
         self._z[:] = saved["z"]
+        counts = problem.counts.hessian
+        model = self._linearise(problem, state, light=False)  # the couplings of a light one are taken from it
         if bool(saved["has_model"]):
-            counts = problem.counts.hessian
-            if bool(saved["light"]):
-                self._hessian = problem.hessian(state.theta)
-                self._rows = Rows.of(self._hessian, self._rows)
-            self._model = self._linearise(problem, state, light=bool(saved["light"]))
-            problem.counts.hessian = counts
+            self._model = self._linearise(problem, state, light=True) if bool(saved["light"]) else model
+        problem.counts.hessian = counts

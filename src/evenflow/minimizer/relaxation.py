@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -79,6 +78,3 @@ class Relaxation(Minimizer):
     def remark(self) -> str:
         """How many sweeps a step has."""
         return f"{self.sweeps} sweeps each" if self.sweeps > 1 else ""
-
-    def restore(self, problem: Problem, state: State, saved: Mapping[str, Any]) -> None:
-        """Nothing is kept between steps."""

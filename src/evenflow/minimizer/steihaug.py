@@ -214,6 +214,12 @@ class Model:
     product: Callable[[FloatArray], FloatArray] | None = None
     diagonal: FloatArray | None = None
 
+    def assembled(self) -> sp.csr_array | None:
+        """The Hessian with its own diagonal, if it is assembled."""
+        if self.hessian is not None and self.rows is not None and self.diagonal is not None:
+            self.rows.put_diagonal(self.hessian.data, self.diagonal)
+        return self.hessian
+
     def curve(self, d: FloatArray, out: FloatArray) -> float:
         """Write H d to ``out``; return d . H d."""
         if self.product is not None:

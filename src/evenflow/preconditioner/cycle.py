@@ -10,6 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from evenflow.preconditioner.half import BELOW, SOUND, ZERO, flaw
+
 __all__ = ["AGGREGATE", "DIRECT", "ELIMINATE", "SMOOTH", "factor_dense", "run_cycle"]
 
 AGGREGATE = 0
@@ -147,11 +149,10 @@ def factor_dense(dense, tiny, negative):  # type: ignore[no-untyped-def]
         pivot = dense[j, j]
         for k in range(j):
             pivot -= dense[j, k] * dense[j, k]
-        if not pivot > tiny * entry:
-            if pivot < -negative * entry:
-                below += 1
-            else:
-                zero += 1
+        kind = flaw(pivot, entry, tiny, negative)
+        if kind != SOUND:
+            zero += kind == ZERO
+            below += kind == BELOW
             pivot = entry if entry > 0.0 else 1.0
         root = np.sqrt(pivot)
         dense[j, j] = root

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from evenflow.preconditioner.half import precedes
+from evenflow.preconditioner.half import BELOW, SOUND, ZERO, flaw, precedes
 
 __all__ = ["NEGATIVE", "elimination_order", "elimination_pattern", "elimination_values"]
 
@@ -105,7 +105,7 @@ def elimination_order(ptr, idx):  # type: ignore[no-untyped-def]  # noqa: PLR091
 @njit(cache=True, nogil=True)
 def _later(a, b, n):  # type: ignore[no-untyped-def]
     """The one of two rows, of n, that comes later in a sweep."""
-    return a if precedes(b, a, (n + 1) // 2) else b
+    return a if precedes(b, a, n) else b
 
 
 @njit(cache=True, nogil=True)
@@ -195,11 +195,10 @@ def elimination_values(  # type: ignore[no-untyped-def]
     for k in range(len(order)):
         i = order[k]
         pivot = d[i]
-        if not pivot > tiny * abs(diagonal[i]):
-            if pivot < -NEGATIVE * abs(diagonal[i]):
-                negative += 1
-            else:
-                zero += 1
+        kind = flaw(pivot, abs(diagonal[i]), tiny, NEGATIVE)
+        if kind != SOUND:
+            zero += kind == ZERO
+            negative += kind == BELOW
             pivot = abs(diagonal[i]) if diagonal[i] != 0.0 else 1.0
         inverse[k] = 1.0 / pivot
         e, f = first[k], second[k]

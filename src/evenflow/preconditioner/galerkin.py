@@ -70,12 +70,11 @@ def _pattern(ptr, idx, p_ptr, p_idx, r_ptr, node, seen, s_ptr, s_idx):  # type: 
 def _fold(s_ptr, s_idx, ptr, idx, fold):  # type: ignore[no-untyped-def]  # noqa: PLR0912
     """Strictly lower rows of S + S^T, and the slot in (lower values, diagonal) of each entry of S."""
     n = len(s_ptr) - 1
-    half = (n + 1) // 2
     one = np.uint32(1)
     t_ptr = np.zeros(n + 1, np.uint32)
     for row in range(n):
         for s in range(s_ptr[row], s_ptr[row + 1]):
-            if precedes(row, np.int64(s_idx[s]), half):
+            if precedes(row, s_idx[s], n):
                 t_ptr[s_idx[s] + one] += one
     for c in range(n):
         t_ptr[c + 1] += t_ptr[c]
@@ -85,7 +84,7 @@ def _fold(s_ptr, s_idx, ptr, idx, fold):  # type: ignore[no-untyped-def]  # noqa
     for row in range(n):
         for s in range(s_ptr[row], s_ptr[row + 1]):
             c = s_idx[s]
-            if precedes(row, np.int64(c), half):
+            if precedes(row, c, n):
                 t_row[place[c]] = row
                 t_slot[place[c]] = s
                 place[c] += one
@@ -96,7 +95,7 @@ def _fold(s_ptr, s_idx, ptr, idx, fold):  # type: ignore[no-untyped-def]  # noqa
     for row in range(n):
         for s in range(s_ptr[row], s_ptr[row + 1]):
             c = s_idx[s]
-            if precedes(np.int64(c), row, half):
+            if precedes(c, row, n):
                 seen[c] = row
                 slot[c] = m
                 idx[m] = c

@@ -17,10 +17,14 @@ import numpy as np
 from numba import njit
 
 __all__ = [
+    "BELOW",
+    "SOUND",
+    "ZERO",
     "count_lower",
     "dense_half",
     "expand",
     "find_lower",
+    "flaw",
     "invert_pivots",
     "precedes",
     "reach",
@@ -28,10 +32,13 @@ __all__ = [
     "take_values",
 ]
 
+SOUND, ZERO, BELOW = range(3)
+
 
 @njit(cache=True, nogil=True)
-def precedes(j, i, half):  # type: ignore[no-untyped-def]
-    """Whether row j comes before row i in the order 0, half, 1, half + 1, ..., with half = (n + 1) // 2."""
+def precedes(j, i, n):  # type: ignore[no-untyped-def]
+    """Whether row j of n comes before row i in the order 0, half, 1, half + 1, ..., with half = (n + 1) // 2."""
+    j, i, half = np.int64(j), np.int64(i), (n + 1) // 2
     if (i < half) == (j < half):
         return j < i
     return j < i + half if i < half else j + half <= i
@@ -45,7 +52,7 @@ def count_lower(indptr, indices, ptr):  # type: ignore[no-untyped-def]
     ptr[0] = 0
     for i in range(n):
         for k in range(indptr[i], indptr[i + 1]):
-            t += precedes(np.int64(indices[k]), i, (n + 1) // 2)
+            t += precedes(indices[k], i, n)
         ptr[i + 1] = t
 
 
@@ -61,10 +68,10 @@ def find_lower(indptr, indices, idx, place):  # type: ignore[no-untyped-def]
     for i in range(n):
         place[m + i] = len(indices)
         for k in range(indptr[i], indptr[i + 1]):
-            j = np.int64(indices[k])
+            j = indices[k]
             if j == i:
                 place[m + i] = k
-            elif precedes(j, i, (n + 1) // 2):
+            elif precedes(j, i, n):
                 idx[t] = j
                 place[t] = k
                 t += 1
@@ -152,6 +159,14 @@ def subtract_reach(diagonal, reach, nothing, potential):  # type: ignore[no-unty
 
 
 @njit(cache=True, nogil=True)
+def flaw(pivot, reference, tiny, negative):  # type: ignore[no-untyped-def]
+    """What is wrong with a pivot beside the ``reference`` for its size: nothing, zero to rounding, or negative."""
+    if pivot > tiny * reference:
+        return SOUND
+    return BELOW if pivot < -negative * reference else ZERO
+
+
+@njit(cache=True, nogil=True)
 def invert_pivots(diagonal, potential, apart, scale, tiny, negative, inverse):  # type: ignore[no-untyped-def]
     """Write 1 / pivot. The pivots are the diagonal, to which the potential is added if it is kept ``apart``.
 
@@ -169,11 +184,10 @@ def invert_pivots(diagonal, potential, apart, scale, tiny, negative, inverse):  
     for i in range(n):
         pivot = diagonal[i] + potential[i] if apart else diagonal[i]
         reference = scale[i] if len(scale) > 0 else mean
-        if not pivot > tiny * reference:
-            if pivot < -negative * reference:
-                below += 1
-            else:
-                zero += 1
+        kind = flaw(pivot, reference, tiny, negative)
+        if kind != SOUND:
+            zero += kind == ZERO
+            below += kind == BELOW
             pivot = reference if reference > 0.0 else 1.0
             potential[i] = pivot
         inverse[i] = 1.0 / pivot
