@@ -44,16 +44,9 @@ def _pattern(ptr, idx, p_ptr, p_idx, r_ptr, node, seen, s_ptr, s_idx):  # type: 
     for row in range(len(s_ptr) - 1):
         for e in range(r_ptr[row], r_ptr[row + 1]):
             i = node[e]
-            for q in range(p_ptr[i], p_ptr[i + one]):
-                c = p_idx[q]
-                if seen[c] != row:
-                    if t == len(s_idx):
-                        return False
-                    seen[c] = row
-                    s_idx[t] = c
-                    t += 1
-            for k in range(ptr[i], ptr[i + one]):
-                j = idx[k]
+            begin = np.int64(ptr[i])
+            for k in range(begin - 1, np.int64(ptr[i + one])):
+                j = i if k < begin else idx[k]  # the node itself, then those before it
                 for q in range(p_ptr[j], p_ptr[j + one]):
                     c = p_idx[q]
                     if seen[c] != row:
