@@ -96,6 +96,20 @@ class EnergyConformance:
         change = energy.hessian(energy.initial(rng)).toarray() - first
         assert not energy.constant_couplings or not (change - np.diag(change.diagonal())).any()
 
+    def test_series_are_slopes_of_the_diagonal(self, energy: BaseEnergy, w: FloatArray) -> None:
+        """Only a node's own state moves its diagonal entry, so one shift of all states serves for all nodes."""
+        if not energy.constant_couplings:
+            with pytest.raises(InputError, match="constant_couplings"):
+                energy.diagonal_series(w)
+            return
+        step = 1e-4
+        ahead, back = energy.hessian_diagonal(w + step), energy.hessian_diagonal(w - step)
+        third, fourth = energy.diagonal_series(w)
+        scale = 1.0 + np.abs(energy.hessian_diagonal(w)).max() + np.abs(third).max() + np.abs(fourth).max()
+        np.testing.assert_allclose((ahead - back) / (2 * step), third, atol=1e-6 * scale)
+        slope = (energy.diagonal_series(w + step)[0] - energy.diagonal_series(w - step)[0]) / (2 * step)
+        np.testing.assert_allclose(slope, fourth, atol=1e-6 * scale)
+
     def test_linearise_is_hvp_at_a_kept_point(self, energy: BaseEnergy, w: FloatArray, v: FloatArray) -> None:
         expected, point = energy.hvp(w, v), w.copy()
         product = energy.linearise(point)

@@ -96,9 +96,25 @@ class BaseEnergy(ABC):
         """Diagonal of the Hessian at w, shape (size,); for a local energy."""
         return np.asarray(self.hessian(w).diagonal())
 
+    def diagonal_series(self, w: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Third and fourth derivatives of the energy along each unknown, two arrays of shape (size,).
+
+        For energies with :attr:`constant_couplings`: all mixed derivatives of these orders vanish, so that with
+        gradient and Hessian the two make up the whole fourth-order expansion at w.
+
+        Raises
+        ------
+        InputError
+            If the couplings depend on w.
+        """
+        raise InputError(f"{type(self).__name__} has mixed derivatives of third order; check constant_couplings first")
+
     @property
     def constant_couplings(self) -> bool:
-        """Whether entries of the Hessian between different unknowns do not depend on w."""
+        """Whether entries of the Hessian between different unknowns do not depend on w.
+
+        Such an energy owes :meth:`diagonal_series`, too.
+        """
         return False
 
     @property

@@ -206,6 +206,13 @@ class Engine:
         self._fill((w, out, row_sum, np.zeros_like(middle)))  # as if every row had its diagonal entry alone
         return out
 
+    def series(self, w: FloatArray, third: FloatArray, fourth: FloatArray) -> None:
+        """Write the third and fourth derivatives along each node, for constant couplings and d = 1."""
+        if self._whole:
+            self._kernels.series(w, third, fourth, *self._scratch.whole)
+        else:
+            self._chunked("series", (w, third, fourth))
+
     def _couplings(self, matrix: sp.csr_array) -> tuple[Any, ...]:
         """Fill in entries that do not depend on w; return what the kernel of the others needs."""
         if not self.constant_couplings:

@@ -21,6 +21,8 @@ class HessianSource(RowSource):
         if self.constant_couplings:
             self._couplings()
             self._diagonal()
+            if self.potential.dim == 1:
+                self._series()
             return
         w, d = self.out, self.d
         w("")
@@ -124,6 +126,19 @@ class HessianSource(RowSource):
                     w("begin, end = indptr[i], indptr[i + np.uint64(1)]")
                 w("place = middle[i] + i")
                 self._store_block("place", lambda c, b: f"N{c}_{b}")
+            w("return 0.0")
+
+    def _series(self) -> None:
+        """Write the kernel of the third and fourth derivatives along each node; the mixed ones vanish."""
+        w, d = self.out, self.d
+        w("")
+        w("@njit(**OPTIONS)")
+        with w.block(self._signature("series", ["w", "third", "fourth"])):
+            self._prelude()
+            self._fill_node_functions()
+            with w.block("if phase & 4:"), w.block("for i in range(np.uint64(start), np.uint64(stop)):"):
+                self._load_row(d.node_series, [])
+                self._assign(["third[i] =", "fourth[i] ="], d.node_series, "r")
             w("return 0.0")
 
     def _store_block(self, place: str, entry: Callable[[int, int], str]) -> None:

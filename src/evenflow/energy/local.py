@@ -223,6 +223,16 @@ class Energy(BaseEnergy):
             diagonal[self.fixed[0]] = 1.0
         return diagonal
 
+    def diagonal_series(self, w: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Third and fourth derivatives along each node; see :meth:`BaseEnergy.diagonal_series`."""
+        if not self.constant_couplings:
+            return super().diagonal_series(w)
+        third, fourth = np.empty(self.size), np.empty(self.size)
+        self._engine.series(self._checked(w), third, fourth)
+        if self.fixed is not None:
+            third[self.fixed[0]] = fourth[self.fixed[0]] = 0.0
+        return third, fourth
+
     @property
     def constant_couplings(self) -> bool:
         """Whether entries of the Hessian between different unknowns do not depend on w: quadratic pair terms, d = 1."""
@@ -236,7 +246,8 @@ class Energy(BaseEnergy):
     def relax(self, w: FloatArray, sweeps: int = 1) -> FloatArray:
         """Move each node in turn by one Newton step along its own diagonal, shortened so that the energy never grows.
 
-        A cheap start where node terms are stiff. Nodes go in ascending order; each sees the new states of those before.
+        A cheap start where node terms are stiff. Nodes of the first and the second half go by turns, each in ascending
+        order; each sees the new states of those before.
 
         Parameters
         ----------

@@ -63,6 +63,7 @@ class Derivation:
     node_value: Any = None
     node_gradient: list[Any] = field(default_factory=list)
     node_hessian: list[list[Any]] = field(default_factory=list)
+    node_series: list[Any] = field(default_factory=list)  # third and fourth derivative, for d = 1
     phi: list[tuple[Any, Any, Any]] = field(default_factory=list)  # phi, phi', phi'' of slot (i, j)
     phi_back: list[tuple[Any, Any]] = field(default_factory=list)  # phi', phi'' of the reversed slot
     outer: Any = None
@@ -204,6 +205,9 @@ def derive(potential: Potential) -> Derivation:
     d.node_value = d.hoist_node(node)
     d.node_gradient = [d.hoist_node(derivative(node, a)) for a in w]
     d.node_hessian = [[d.hoist_node(derivative(derivative(node, a), b)) for b in w] for a in w]
+    if potential.dim == 1:
+        third = derivative(derivative(derivative(node, w[0]), w[0]), w[0])
+        d.node_series = [d.hoist_node(third), d.hoist_node(derivative(third, w[0]))]
     return d
 
 

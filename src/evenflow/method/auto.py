@@ -57,16 +57,15 @@ class Auto(Method):
 
     def plan(self, energy: BaseEnergy, tolerance: float) -> Plan:
         """Yield Newton and L-BFGS stages as the reports ask for them."""
-        from evenflow.minimizer import LBFGS, NewtonCG, Relaxation
+        from evenflow.minimizer import LBFGS, NewtonCG
 
         inverse, remark = self._choose(energy)
-        if energy.can_relax and energy.constant_couplings:
-            yield Stage(Relaxation(sweeps=_SWEEPS), stop=Steps(1), name="relaxation")
         if not energy.sparse_hessian:
             yield Stage(LBFGS(), stop=settled(tolerance) | Steps(200), name="lbfgs")
         patience = self._wait(energy) if self.patience is None else self.patience
-        for _ in range(_ROUNDS):
-            newton = NewtonCG(inverse, patience=patience, follow_negative_curvature=False)
+        for round_ in range(_ROUNDS):
+            sweeps = _SWEEPS if round_ == 0 else 0
+            newton = NewtonCG(inverse, patience=patience, sweeps=sweeps, follow_negative_curvature=False)
             report = yield Stage(newton, stop=Decrement(tolerance) | Plateau(0.0, 20), name="newton")
             if report.status in (Status.CONVERGED, Status.PLATEAU):
                 return remark

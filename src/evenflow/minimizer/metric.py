@@ -46,6 +46,8 @@ class Metric:
         The point of the last refresh: drift is measured from here.
     built_at : ndarray or None
         The point where the preconditioner was first built, which a hierarchy may have its structure from.
+    built_apart : bool
+        Whether it was built for the couplings alone.
     seconds : float
         Spent on building and refreshing.
     """
@@ -59,6 +61,7 @@ class Metric:
     seconds: float = 0.0
     note: str = ""
     failures: int = 0
+    built_apart: bool = False
     _pause: int = 0  # refreshes to come that leave the preconditioner alone
     _rows: Rows | None = field(default=None, repr=False)
     _diagonal: FloatArray = field(default_factory=lambda: np.empty(0), repr=False)
@@ -141,6 +144,21 @@ class Metric:
             self._rebuild(problem, matrix, diagonal)
         self.seconds += time.perf_counter() - began
 
+    def build_couplings(self, problem: Problem, theta: FloatArray, matrix: sp.csr_array) -> bool:
+        """Build the preconditioner for the couplings alone, so that it can nest; whether it can."""
+        assert self.preconditioner is not None
+        began = time.perf_counter()
+        problem.counts.factorisation += 1
+        try:
+            self.built_apart = self.preconditioner.refresh_couplings(matrix)
+        except Breakdown as fault:
+            self._measure(matrix, None)
+            self._fail(f"broke down ({fault})")
+        if self.built_apart:
+            self.built_at = theta.copy()
+        self.seconds += time.perf_counter() - began
+        return self.built_apart
+
     def _matrix(self, problem: Problem, theta: FloatArray) -> sp.csr_array:
         """The matrix to stand for: without a sparse Hessian always the curvature."""
         return problem.hessian(theta) if self.source == "hessian" and problem.has_hessian else problem.curvature()
@@ -213,6 +231,7 @@ class Metric:
     def export(self) -> dict[str, Any]:
         """What :meth:`restore` needs."""
         saved: dict[str, Any] = {"waiting": self.waiting, "failures": self.failures, "pause": self._pause}
+        saved["built_apart"] = self.built_apart
         for name in ("refreshed_at", "built_at", "inverse"):
             array = getattr(self, name)
             if array is not None and not self.is_identity:
@@ -222,10 +241,14 @@ class Metric:
     def restore(self, problem: Problem, saved: Mapping[str, Any]) -> None:
         """Build again where it was first built and where it was last refreshed (the caller restores the counts)."""
         if "built_at" in saved:
-            self.waiting = False
-            self.refresh(problem, np.array(saved["built_at"]))
+            self.waiting, built_at = False, np.array(saved["built_at"])
+            if saved["built_apart"]:
+                self.build_couplings(problem, built_at, self._matrix(problem, built_at))
+            else:
+                self.refresh(problem, built_at)
         self.waiting, self._pause = bool(saved["waiting"]), 0
-        if "refreshed_at" in saved and not np.array_equal(saved["refreshed_at"], saved.get("built_at", ())):
+        first = () if self.refreshed_at is None else self.refreshed_at
+        if "refreshed_at" in saved and not np.array_equal(saved["refreshed_at"], first):
             self.refresh(problem, np.array(saved["refreshed_at"]))
         self.inverse = np.array(saved["inverse"]) if "inverse" in saved else None
         self.failures, self._pause = int(saved["failures"]), int(saved["pause"])

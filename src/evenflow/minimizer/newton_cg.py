@@ -15,6 +15,7 @@ from evenflow.minimizer.base import Minimizer, State
 from evenflow.minimizer.line_search import LineSearch
 from evenflow.minimizer.linear_algebra import Rows, dot, is_diagonally_dominant
 from evenflow.minimizer.metric import Metric
+from evenflow.minimizer.nested import nested_step
 from evenflow.minimizer.problem import Problem
 from evenflow.minimizer.remoteness import remoteness
 from evenflow.minimizer.saddle import descend, probe
@@ -101,6 +102,7 @@ class NewtonCG(Minimizer):
 
     preconditioner: Preconditioner | None = None
     patience: int = 60
+    sweeps: int = 0
     drift: float = 0.3
     growth: float = 1.25
     forcing: float = 0.3
@@ -116,6 +118,7 @@ class NewtonCG(Minimizer):
     def __post_init__(self) -> None:
         limits = {
             "patience": (self.patience >= 0, "0 or a number of iterations"),
+            "sweeps": (self.sweeps >= 0, "0 or a number of sweeps"),
             "drift": (self.drift > 0, "a positive fraction"),
             "growth": (self.growth > 1, "a factor above 1"),
             "forcing": (0 < self.forcing < 1, "a number in (0, 1)"),
@@ -146,6 +149,8 @@ class NewtonCG(Minimizer):
         self._square = 0.0  # g . P^-1 g, zero while P^-1 g is not at hand
         self._spent = 0  # inner iterations while the preconditioner waits
         self._stale, self._verified, self._failed = True, False, False
+        self._opening, self._opened = problem.constant_couplings, ""  # whether that step is still to come; what it was
+        self._surveyed = False
         self._first_norm = state.gradient_norm
         self._indefinite = False  # whether the last solve met negative curvature
         self._model: Model | None = None
@@ -157,6 +162,8 @@ class NewtonCG(Minimizer):
     def step(self, problem: Problem, state: State) -> None:
         """Inner solve, line search; then the model, the radius and the forcing term of the next step."""
         state.note, state.inner = "", 0
+        if self._opening and state.gradient_norm > 0.0 and self._open(problem, state):
+            return
         model = self._model or self._build(problem, state)
         if state.gradient_norm == 0.0:
             self._finish(problem, state, model)
@@ -184,15 +191,46 @@ class NewtonCG(Minimizer):
         if self.check_saddle and not self._verified and self._nearly_there(state):
             self._leave_saddle(problem, state, model)
 
+    def _open(self, problem: Problem, state: State) -> bool:
+        """The first step, where only the diagonal of the Hessian depends on theta; whether one was made.
+
+        Nested iteration if the preconditioner is to be built at once, else relaxation.
+        """
+        self._opening, metric = False, self._metric
+        model = self._linearise(problem, state, light=False)
+        self._survey(problem, model)
+        step: FloatArray | None = None
+        if metric.waiting or metric.is_identity:
+            if self.sweeps and problem.can_relax:
+                step, note = problem.relax(state.theta, self.sweeps) - state.theta, f"{self.sweeps} sweeps"
+        elif metric.build_couplings(problem, state.theta, model.hessian):
+            assert metric.preconditioner is not None
+            step, note = nested_step(problem, state.theta, metric.preconditioner), "nested iteration"
+        self.setup_seconds = metric.seconds
+        if step is None:
+            return False
+        energy = self._search.evaluate(problem, state, step, 1.0)[1]
+        if not energy < state.energy:
+            return False
+        self._search.accept(state, energy)
+        self._opened, state.decrement = note, math.nan
+        return True
+
+    def _survey(self, problem: Problem, model: Model) -> None:
+        """Once: whether so many nodes are remote that the diagonal need not be tried."""
+        if self._surveyed or not self._metric.waiting or model.hessian is None or problem.size <= _SMALL:
+            return
+        assert model.rows is not None
+        self._surveyed = True
+        self._metric.waiting = remoteness(model.rows, model.hessian.data) <= _REMOTE
+
     def _build(self, problem: Problem, state: State) -> Model:
         """The model at the current point; refreshes the preconditioner if that is due."""
         metric = self._metric
         light = problem.constant_couplings and metric.built_at is not None and not metric.is_diagonal
         model = self._linearise(problem, state, light=light)
         if model.hessian is not None:
-            if metric.waiting and metric.refreshed_at is None and problem.size > _SMALL:  # the first model
-                assert model.rows is not None
-                metric.waiting = remoteness(model.rows, model.hessian.data) <= _REMOTE
+            self._survey(problem, model)
             known = metric.refreshed_at is not None and not metric.is_diagonal
             self._stale |= not known or metric.drift(model.hessian, model.diagonal) > self.drift * metric.caution
         if self._stale:
@@ -337,14 +375,17 @@ class NewtonCG(Minimizer):
         return True
 
     def remark(self) -> str:
-        """Whether the preconditioner was built, and when."""
-        if self.preconditioner is None or self.preconditioner.name == "jacobi":
-            return ""
-        if self._metric.waiting:
-            return f"the diagonal sufficed, no {self.preconditioner.name} was built"
-        if self._spent == 0:
-            return f"{self.preconditioner.name} built at once"
-        return f"{self.preconditioner.name} built after {self._spent} inner iterations with the diagonal"
+        """How it began, whether the preconditioner was built, and when."""
+        built = ""
+        if self.preconditioner is not None and self.preconditioner.name != "jacobi":
+            name = self.preconditioner.name
+            if self._metric.waiting:
+                built = f"the diagonal sufficed, no {name} was built"
+            elif self._spent == 0:
+                built = f"{name} built at once"
+            else:
+                built = f"{name} built after {self._spent} inner iterations with the diagonal"
+        return ", ".join(filter(None, (self._opened, built)))
 
     # ------------------------------------------------------------------ checkpoints
 
@@ -354,6 +395,7 @@ class NewtonCG(Minimizer):
             "radius": self._radius, "eta": self._eta, "smallest": self._smallest, "rate": self._rate,
             "spent": self._spent, "square": self._square, "stale": self._stale, "verified": self._verified,
             "failed": self._failed, "indefinite": self._indefinite,
+            "opening": self._opening, "opened": self._opened, "surveyed": self._surveyed,
             "first_norm": self._first_norm, "has_model": self._model is not None,
             "light": self._model is not None and self._model.diagonal is not None, "z": self._z.copy(),
             "noise": self._search.noise, "scale": self._search.scale, **self._metric.export(),
@@ -370,6 +412,8 @@ class NewtonCG(Minimizer):
         self._square, self._stale = float(saved["square"]), bool(saved["stale"])
         self._verified, self._failed = bool(saved["verified"]), bool(saved["failed"])
         self._indefinite = bool(saved["indefinite"])
+        self._opening, self._opened = bool(saved["opening"]), str(saved["opened"])
+        self._surveyed = bool(saved["surveyed"])
         self._first_norm = float(saved["first_norm"])
         self._search.noise, self._search.scale = float(saved["noise"]), float(saved["scale"])
         self._z[:] = saved["z"]

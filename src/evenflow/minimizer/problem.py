@@ -76,6 +76,10 @@ class Problem:
         self.counts.hessian += 1
         return self.energy.hessian_diagonal(theta.reshape(self.energy.shape))
 
+    def diagonal_series(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Third and fourth derivatives along each unknown, where :attr:`constant_couplings`."""
+        return self.energy.diagonal_series(theta.reshape(self.energy.shape))
+
     def hvp(self, theta: FloatArray) -> Callable[[FloatArray], FloatArray]:
         """Return v -> H(theta) v without assembling H; each product is counted."""
         if not self.has_hvp:

@@ -86,6 +86,16 @@ class Preconditioner(ABC):
     def apply(self, r: FloatArray, out: FloatArray | None = None) -> FloatArray:
         """Return P^-1 r, written to ``out`` (not r itself) if given."""
 
+    def refresh_couplings(self, matrix: sp.csr_array) -> bool:
+        """Make ready for :meth:`nest`, if that can be done: by multigrid only."""
+        return False
+
+    def nest(
+        self, gradient: FloatArray, diagonal: FloatArray, third: FloatArray, fourth: FloatArray
+    ) -> FloatArray | None:
+        """Return nearly the step to the minimum of a convex energy with constant couplings, else None."""
+        return None
+
     def residual(self, matrix: sp.csr_array, r: FloatArray) -> float:
         """How far P^-1 is from solving: the relative residual norm(r - A P^-1 r) / norm(r).
 

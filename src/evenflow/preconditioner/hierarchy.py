@@ -95,13 +95,15 @@ class Matrix:
         apart = self.potential is not None
         if self.recoupled or self._reach is None:
             self._reach = reach(self.ptr, self.idx, self.lower)
-        potential = np.empty(self.size)
-        if subtract_reach(self.diagonal, self._reach, _NOTHING, potential):
-            self.potential = potential
+        self.potential = self.beyond_couplings(self.diagonal)
+        if self.potential is not None:
             self.diagonal[:] = self._reach
-        else:
-            self.potential = None
         self.recoupled |= apart != (self.potential is not None)
+
+    def beyond_couplings(self, diagonal: FloatArray) -> FloatArray | None:
+        """What diagonal entries have beyond the couplings of their rows; None where that is negative somewhere."""
+        potential = np.empty(self.size)
+        return potential if subtract_reach(diagonal, self._reach, _NOTHING, potential) else None
 
     @property
     def entries(self) -> int:
@@ -221,6 +223,11 @@ class Aggregated(Level):
         self.coarse = Matrix.coarse(ptr, idx)
         self.coarse_scale = np.empty(size)
         return True
+
+    @property
+    def weights(self) -> FloatArray:
+        """Interpolation weights of the couplings alone, where they are apart."""
+        return self.p_val if self.matrix.potential is None else self.plain
 
     def _interpolate(self, rows: tuple[UintArray, UintArray, FloatArray], width: int) -> None:
         """Pattern of the interpolation over nodes (w) and over unknowns (p)."""

@@ -16,7 +16,9 @@ from evenflow.preconditioner.definite import definite_part
 from evenflow.preconditioner.half import count_lower, find_lower, take_values
 from evenflow.preconditioner.hierarchy import Aggregated, Level, Matrix, Recipe, UintArray, descend
 from evenflow.preconditioner.layout import Layout
+from evenflow.preconditioner.nested import Expansion, nested_iteration
 from evenflow.preconditioner.pattern import Pattern, check_matrix, check_vectors
+from evenflow.preconditioner.quartic import is_convex
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
@@ -29,6 +31,7 @@ _KINDS = {
     cycle.DIRECT: "direct",
     cycle.SMOOTH: "smoothed",
 }
+_SMALL, _SOLVED = 0.1, 4  # entries of a level beside those of the finest one; visits of it
 _CHEAP = 0.4  # entries of a level that is visited twice, beside those of the one above
 
 
@@ -127,13 +130,7 @@ class Multigrid(Preconditioner):
     def refresh(self, matrix: sp.csr_array) -> None:
         """Build the hierarchy, or update its numbers if the pattern is that of the last call."""
         began = time.perf_counter()
-        data = check_matrix(matrix)
-        fresh = self._pattern is None or not self._pattern.holds(matrix)
-        if fresh:
-            if matrix.shape[0] % self.block:
-                raise InputError(f"block={self.block}: {matrix.shape[0]} unknowns are no whole number of blocks")
-            self._pattern = Pattern(matrix)
-            self._levels, self._layout = [], None
+        data, fresh = self._take(matrix)
         self._fill(data)
         self._definite = any(level.negative for level in self._levels)
         if self._definite:
@@ -141,6 +138,34 @@ class Multigrid(Preconditioner):
             self._fill(definite_part(self._pattern.indptr, self._pattern.indices, data))
         self._pack(matrix)
         self.cost.record(time.perf_counter() - began, fresh=fresh)
+
+    def _take(self, matrix: sp.csr_array) -> tuple[FloatArray, bool]:
+        """Values of a matrix, and whether its pattern is new."""
+        data = check_matrix(matrix)
+        fresh = self._pattern is None or not self._pattern.holds(matrix)
+        if fresh:
+            if matrix.shape[0] % self.block:
+                raise InputError(f"block={self.block}: {matrix.shape[0]} unknowns are no whole number of blocks")
+            self._pattern = Pattern(matrix)
+            self._levels, self._layout = [], None
+        return data, fresh
+
+    def refresh_couplings(self, matrix: sp.csr_array) -> bool:
+        """Build or update for the couplings of a matrix, as if its potential were zero: only :meth:`nest` may follow.
+
+        Returns
+        -------
+        bool
+            False if the diagonal is less than the couplings of its row somewhere, or states have several components.
+        """
+        if self.block > 1:
+            return False
+        began = time.perf_counter()
+        data, fresh = self._take(matrix)
+        apart = self._fill(data, couplings=True)
+        self._definite = False
+        self.cost.record(time.perf_counter() - began, fresh=fresh)
+        return apart
 
     def refresh_diagonal(self, matrix: sp.csr_array, diagonal: FloatArray) -> None:
         """Update for a new diagonal: cheap where it is nowhere less than the couplings of its row."""
@@ -160,26 +185,28 @@ class Multigrid(Preconditioner):
                     return
         super().refresh_diagonal(matrix, diagonal)
 
-    def _fill(self, data: FloatArray) -> None:
-        """Build the levels for these values, or refresh those there are."""
+    def _fill(self, data: FloatArray, *, couplings: bool = False) -> bool:
+        """Build the levels for these values or refresh those there are; whether the potential is apart.
+
+        ``couplings``: as if it were zero.
+        """
         pattern = self._pattern
         assert pattern is not None
         rows = (pattern.indptr, pattern.indices)
+        matrix = self._levels[0].matrix if self._levels else self._finest(rows)
+        matrix.data = data
+        matrix.recoupled = bool(take_values(data, self._place, len(matrix.idx), matrix.values)) or not self._levels
+        matrix.separate()
+        if couplings and matrix.potential is not None:
+            matrix.potential[:] = 0.0
         if not self._levels:
-            matrix = self._finest(rows)
-            matrix.data = data
-            take_values(data, self._place, len(matrix.idx), matrix.values)
-            matrix.separate()
             recipe = Recipe(self.threshold, self.damping, self.width, self.coarsest, self.block)
             self._levels = descend(matrix, recipe)
         else:
-            matrix = self._levels[0].matrix
-            matrix.data = data
-            matrix.recoupled = bool(take_values(data, self._place, len(matrix.idx), matrix.values))
-            matrix.separate()
             for level in self._levels:
                 level.refresh()
         matrix.data = None  # it belongs to the caller and may change
+        return matrix.potential is not None
 
     def _finest(self, rows: tuple[UintArray, UintArray]) -> Matrix:
         """The matrix of the finest level, its values still to come."""
@@ -195,9 +222,12 @@ class Multigrid(Preconditioner):
         levels = self._levels
         if self.cycle == "v" or not isinstance(levels[k], Aggregated):
             return 1
-        # Elimination is exact, so only levels of groups count. The largest of the coarse ones is visited once: twice
-        # would gain about as much as it costs.
+        # Elimination is exact, so only levels of groups count. A small one below levels of elimination is all that is
+        # left to solve, and solved well. The largest of the other coarse ones is visited once: twice would gain about
+        # as much as it costs.
         above = [level for level in levels[:k] if isinstance(level, Aggregated)]
+        if not above:
+            return _SOLVED if levels[k].matrix.entries <= _SMALL * levels[0].matrix.entries else 1
         return 2 if len(above) > 1 and levels[k].matrix.entries <= _CHEAP * above[-1].matrix.entries else 1
 
     def _pack(self, matrix: sp.csr_array) -> None:
@@ -208,6 +238,31 @@ class Multigrid(Preconditioner):
         self.cost.levels = len(self._levels)
         self.cost.fill = sum(level.matrix.entries for level in self._levels) / max(matrix.nnz, 1)
         self.cost.nbytes = _nbytes(self._levels) + self._layout.nbytes + getattr(self._place, "nbytes", 0)
+
+    def nest(
+        self, gradient: FloatArray, diagonal: FloatArray, third: FloatArray, fourth: FloatArray
+    ) -> FloatArray | None:
+        """Return nearly the step to the minimum of an energy whose couplings are those of :meth:`refresh_couplings`.
+
+        By nested iteration on its fourth-order expansion, coarsest level first, for a few applications' worth.
+
+        Parameters
+        ----------
+        gradient, diagonal, third, fourth : ndarray, shape (n,)
+            First to fourth derivatives along each unknown.
+
+        Returns
+        -------
+        ndarray of shape (n,) or None
+            None where the terms that the diagonal has beyond the couplings are not all convex. Zero throughout a
+            component that nothing holds, if its gradient is.
+        """
+        finest = self._levels[0].matrix if self._levels else None
+        potential = None if finest is None else finest.beyond_couplings(diagonal)
+        if potential is None:
+            return None
+        series = np.column_stack([potential, third, fourth])
+        return nested_iteration(self._levels, Expansion(-gradient, series)) if is_convex(series) else None
 
     def apply(self, r: FloatArray, out: FloatArray | None = None) -> FloatArray:
         """Return one cycle's approximation of A^-1 r."""

@@ -1,0 +1,134 @@
+"""Nested iteration: a quartic expansion is minimised on the coarsest level first, then refined level by level."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from evenflow.energy.base import FloatArray
+from evenflow.preconditioner import quartic
+from evenflow.preconditioner.hierarchy import Aggregated, Eliminated, Level
+
+__all__ = ["Expansion", "nested_iteration"]
+_FOREST = 5  # cycles
+
+
+@dataclass
+class Expansion:
+    """x.A x / 2 - r.x plus the nodes' own terms: ``r`` of shape (n,), ``series`` of shape (n, 3)."""
+
+    r: FloatArray
+    series: FloatArray
+
+    @classmethod
+    def empty(cls, size: int) -> Expansion:
+        """Room for one."""
+        return cls(np.empty(size), np.empty((size, 3)))
+
+    def copy(self) -> Expansion:
+        """A copy."""
+        return Expansion(self.r.copy(), self.series.copy())
+
+    def move(self, level: Level, x: FloatArray) -> Expansion:
+        """Expand anew at x, in place."""
+        m = level.matrix
+        quartic.subtract(m.ptr, m.idx, m.lower, m.diagonal, self.series, x, self.r)
+        quartic.recentre(self.series, x)
+        return self
+
+
+def nested_iteration(levels: list[Level], expansion: Expansion) -> FloatArray:
+    """Approximate minimiser of an expansion over the finest level, whose nodes' terms are convex; it is used up.
+
+    Full multigrid [1]_ with full approximation: the terms go down the levels as quartics, nothing is linearised. On
+    the way up each level makes one cycle.
+
+    Parameters
+    ----------
+    levels : list of Level
+        Of couplings alone: wherever the potential is mixed with them, it must have been zero at the last refresh.
+    expansion : Expansion
+
+    Returns
+    -------
+    ndarray, shape (n,)
+
+    References
+    ----------
+    .. [1] A. Brandt, "Multi-level adaptive solutions to boundary-value problems", Math. Comp. 31, 1977, secs. 5-6.
+    """
+    if len(levels) == 1:
+        return _settle(levels[0], expansion)
+    level, x = levels[0], np.zeros(len(expansion.r))
+    if levels[1].matrix.size == 0:  # a forest: there is nothing to nest on, and its cycles converge quadratically
+        for _ in range(_FOREST):
+            x += _cycle(levels, expansion.copy().move(level, x), visits=1)
+        return x
+    if isinstance(level, Aggregated):
+        _go_up(level, nested_iteration(levels[1:], _go_down(level, expansion, x, expansion.r)), x)
+        x += _cycle(levels, expansion.move(level, x), visits=1)
+    elif isinstance(level, Eliminated):
+        again = expansion.copy()
+        coarse = _eliminate(level, expansion, quartic.carry_elimination)
+        _substitute(level, expansion, nested_iteration(levels[1:], coarse), x)
+        x += _cycle(levels, again.move(level, x), visits=1)
+    return x
+
+
+def _cycle(levels: list[Level], expansion: Expansion, visits: int = 2) -> FloatArray:
+    """One cycle from zero; ``visits`` of the next level, then two of each below. The expansion is used up."""
+    level, x = levels[0], np.zeros(len(expansion.r))
+    if isinstance(level, Eliminated):
+        coarse = _eliminate(level, expansion, quartic.settle_elimination)
+        _substitute(level, expansion, _cycle(levels[1:], coarse, visits), x)
+        return x
+    if not isinstance(level, Aggregated):
+        return _settle(level, expansion)
+    m, residual = level.matrix, np.empty_like(x)
+    quartic.forward(m.ptr, m.idx, m.lower, m.diagonal, expansion.r, expansion.series, x, residual)
+    coarse = _go_down(level, expansion, x, residual)
+    again = coarse.copy() if visits > 1 else None
+    correction = _cycle(levels[1:], coarse)
+    if again is not None:
+        correction += _cycle(levels[1:], again.move(levels[1], correction))
+    _go_up(level, correction, x)
+    quartic.backward(m.ptr, m.idx, m.lower, m.diagonal, expansion.series, x, expansion.r)
+    return x
+
+
+def _settle(level: Level, expansion: Expansion) -> FloatArray:
+    """Minimise on the coarsest level."""
+    m, x = level.matrix, np.empty_like(expansion.r)
+    quartic.settle(m.ptr, m.idx, m.lower, m.diagonal, expansion.r, expansion.series, x)
+    return x
+
+
+def _go_down(level: Aggregated, expansion: Expansion, x: FloatArray, residual: FloatArray) -> Expansion:
+    """The expansion of the next level at x."""
+    coarse = Expansion.empty(level.coarse.size)
+    quartic.carry(level.p_ptr, level.p_idx, level.weights, residual, expansion.series, x, coarse.r, coarse.series)
+    return coarse
+
+
+def _go_up(level: Aggregated, correction: FloatArray, x: FloatArray) -> None:
+    """Add the interpolated states of the next level to x."""
+    quartic.prolong(level.p_ptr, level.p_idx, level.weights, correction, x)
+
+
+def _eliminate(level: Eliminated, expansion: Expansion, kernel: Callable[..., None]) -> Expansion:
+    """The expansion of the kept nodes; this one becomes what each node had at its turn."""
+    coarse = Expansion.empty(level.coarse.size)
+    kernel(
+        level.p_ptr, level.p_idx, level.p_val, level.inverse, level.sequence, expansion.r, expansion.series,
+        coarse.r, coarse.series,
+    )  # fmt: skip
+    return coarse
+
+
+def _substitute(level: Eliminated, gathered: Expansion, kept: FloatArray, x: FloatArray) -> None:
+    """Write the states of all nodes, given those of the kept ones."""
+    quartic.substitute(
+        level.p_ptr, level.p_idx, level.p_val, level.inverse, level.sequence, kept, gathered.r, gathered.series, x
+    )

@@ -1,0 +1,246 @@
+"""Kernels of nested iteration on quartic expansions: x.A x/2 - r.x plus, at each node, c2 x^2/2 + c3 x^3/6 + c4 x^4/24.
+
+A is a matrix of couplings in half storage (see :mod:`evenflow.preconditioner.half`), a row of ``series`` holds c2, c3
+and c4. Every term of a node is convex, so that each sweep lowers the expansion.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+__all__ = [
+    "backward",
+    "carry",
+    "carry_elimination",
+    "forward",
+    "is_convex",
+    "prolong",
+    "recentre",
+    "settle",
+    "settle_elimination",
+    "substitute",
+    "subtract",
+]
+
+_SWEEPS = 40  # on the coarsest level
+_TRIALS = 12
+_CLOSE = 0.02  # of a step of a node: the next level, or the next sweep, changes more than that
+
+_scalar = njit(cache=True, nogil=True, error_model="numpy")
+
+
+@_scalar
+def is_convex(series):  # type: ignore[no-untyped-def]
+    """Whether every node's term is convex: c2 + c3 x + c4 x^2 / 2 >= 0 for all x."""
+    for i in range(len(series)):
+        c2, c3, c4 = series[i, 0], series[i, 1], series[i, 2]
+        if not (c2 >= 0.0 and c4 >= 0.0 and c3 * c3 <= 2.0 * c2 * c4 * (1.0 + 1e-9)):
+            return False
+    return True
+
+
+@_scalar
+def _solve_node(d, c2, c3, c4, t, x):  # type: ignore[no-untyped-def]
+    """Root of d x + c2 x + c3 x^2/2 + c4 x^3/6 = t, which grows with x, by Newton's method from x."""
+    if c4 == 0.0:
+        return t / (d + c2) if d + c2 > 0.0 else x
+    for _ in range(_TRIALS):
+        slope = d + c2 + x * (c3 + 0.5 * c4 * x)
+        if not slope > 0.0:
+            break
+        step = (t - x * (d + c2 + x * (0.5 * c3 + c4 / 6.0 * x))) / slope
+        x += step
+        if abs(step) <= _CLOSE * abs(x):
+            break
+    return x
+
+
+@_scalar
+def forward(ptr, idx, val, diagonal, r, series, x, residual):  # type: ignore[no-untyped-def]
+    """Gauss-Seidel forward from zero, and the residual it leaves: minus the upper triangle times x."""
+    n = len(ptr) - 1
+    half = (n + 1) // 2
+    for m in range(half):
+        for i in (m, m + half):
+            if i < n:
+                t = r[i]
+                begin, end = ptr[i], ptr[i + 1]
+                for k in range(begin, end):
+                    t -= val[k] * x[idx[k]]
+                t = _solve_node(diagonal[i], series[i, 0], series[i, 1], series[i, 2], t, 0.0)
+                x[i] = t
+                residual[i] = 0.0
+                for k in range(begin, end):
+                    residual[idx[k]] -= val[k] * t
+
+
+@_scalar
+def backward(ptr, idx, val, diagonal, series, x, s):  # type: ignore[no-untyped-def]
+    """Gauss-Seidel backward from x; ``s`` holds the right-hand side and is used up."""
+    n = len(ptr) - 1
+    half = (n + 1) // 2
+    for m in range(half - 1, -1, -1):
+        for i in (m + half, m):
+            if i < n:
+                t = s[i]
+                begin, end = ptr[i], ptr[i + 1]
+                for k in range(begin, end):
+                    t -= val[k] * x[idx[k]]
+                t = _solve_node(diagonal[i], series[i, 0], series[i, 1], series[i, 2], t, x[i])
+                x[i] = t
+                for k in range(begin, end):
+                    s[idx[k]] -= val[k] * t
+
+
+@_scalar
+def subtract(ptr, idx, val, diagonal, series, x, r):  # type: ignore[no-untyped-def]
+    """Replace r by the residual at x."""
+    for i in range(len(ptr) - 1):
+        t = x[i]
+        s = t * (diagonal[i] + series[i, 0] + t * (0.5 * series[i, 1] + series[i, 2] / 6.0 * t))
+        for k in range(ptr[i], ptr[i + 1]):
+            s += val[k] * x[idx[k]]
+            r[idx[k]] -= val[k] * t
+        r[i] -= s
+
+
+@_scalar
+def settle(ptr, idx, val, diagonal, r, series, x):  # type: ignore[no-untyped-def]
+    """Symmetric Gauss-Seidel sweeps from zero until they move nothing much, for a small level."""
+    x[:] = 0.0
+    s = np.empty_like(r)
+    residual, change = np.empty_like(r), np.empty_like(r)
+    moved = np.empty_like(series)
+    for _ in range(_SWEEPS):
+        s[:] = r
+        moved[:] = series
+        subtract(ptr, idx, val, diagonal, moved, x, s)
+        recentre(moved, x)
+        forward(ptr, idx, val, diagonal, s, moved, change, residual)
+        backward(ptr, idx, val, diagonal, moved, change, s)
+        largest = 0.0
+        size = 0.0
+        for i in range(len(x)):
+            x[i] += change[i]
+            largest = max(largest, abs(change[i]))
+            size = max(size, abs(x[i]))
+        if largest <= _CLOSE * size:
+            break
+
+
+@_scalar
+def recentre(series, x):  # type: ignore[no-untyped-def]
+    """Expand every node's term anew at x."""
+    for i in range(len(x)):
+        t = x[i]
+        series[i, 0] += t * (series[i, 1] + 0.5 * series[i, 2] * t)
+        series[i, 1] += series[i, 2] * t
+
+
+@_scalar
+def carry(ptr, idx, val, residual, series, x, coarse_r, coarse_series):  # type: ignore[no-untyped-def]
+    """Restrict the residual by the interpolation, and hand the nodes' terms, expanded at x, down by its weights.
+
+    For convex terms and weights that sum to at most one, the sum of the terms so handed down is an upper bound of
+    the terms of interpolated states.
+    """
+    coarse_r[:] = 0.0
+    coarse_series[:] = 0.0
+    for i in range(len(ptr) - 1):
+        t = x[i]
+        c4 = series[i, 2]
+        c3 = series[i, 1] + c4 * t
+        c2 = series[i, 0] + t * (series[i, 1] + 0.5 * c4 * t)
+        r = residual[i]
+        for q in range(ptr[i], ptr[i + 1]):
+            c, p = idx[q], val[q]
+            coarse_r[c] += p * r
+            coarse_series[c, 0] += p * c2
+            coarse_series[c, 1] += p * c3
+            coarse_series[c, 2] += p * c4
+
+
+@_scalar
+def prolong(ptr, idx, val, coarse, x):  # type: ignore[no-untyped-def]
+    """Add the interpolated coarse states to x."""
+    for i in range(len(ptr) - 1):
+        t = x[i]
+        for q in range(ptr[i], ptr[i + 1]):
+            t += val[q] * coarse[idx[q]]
+        x[i] = t
+
+
+@_scalar
+def carry_elimination(ptr, idx, val, inverse, order, s, gathered, coarse_r, coarse_series):  # type: ignore[no-untyped-def]
+    """Hand right-hand side and terms of eliminated nodes on to their neighbours, at last to the kept nodes.
+
+    ``s`` and ``gathered`` hold those of the level, and then, of each eliminated node, what it had at its turn. The
+    multipliers ``val`` are minus the weights by which a node follows its neighbours.
+    """
+    m = len(ptr) - 1
+    for k in range(m):
+        i = order[k]
+        for q in range(ptr[k], ptr[k + 1]):
+            j, p = idx[q], -val[q]
+            s[j] += p * s[i]
+            for c in range(3):
+                gathered[j, c] += p * gathered[i, c]
+    for at in range(len(coarse_r)):
+        i = order[m + at]
+        coarse_r[at] = s[i]
+        for c in range(3):
+            coarse_series[at, c] = gathered[i, c]
+
+
+@_scalar
+def settle_elimination(ptr, idx, val, inverse, order, s, gathered, coarse_r, coarse_series):  # type: ignore[no-untyped-def]
+    """As :func:`carry_elimination`, but each node settles first, and its neighbours feel what it then resists.
+
+    A node with couplings d that has settled with curvature c2 follows by sigma = d / (d + c2); the second derivative
+    of what its neighbours feel is sigma c2, the third sigma^3 c3, the fourth at most sigma^4 c4 [1]_.
+
+    References
+    ----------
+    .. [1] J.-J. Moreau, "Proximite et dualite dans un espace hilbertien", Bull. Soc. Math. France 93, 1965.
+    """
+    m = len(ptr) - 1
+    for k in range(m):
+        i = order[k]
+        begin, end = ptr[k], ptr[k + 1]
+        if begin == end:
+            continue
+        d = 1.0 / inverse[k]
+        c4 = gathered[i, 2]
+        x = _solve_node(d, gathered[i, 0], gathered[i, 1], c4, s[i], 0.0)
+        c3 = gathered[i, 1] + c4 * x
+        c2 = gathered[i, 0] + x * (gathered[i, 1] + 0.5 * c4 * x)
+        follow = d / (d + c2)
+        cube = follow * follow * follow
+        for q in range(begin, end):
+            j, p = idx[q], -val[q]
+            s[j] += p * d * x
+            gathered[j, 0] += p * follow * c2
+            gathered[j, 1] += p * cube * c3
+            gathered[j, 2] += p * cube * follow * c4
+    for at in range(len(coarse_r)):
+        i = order[m + at]
+        coarse_r[at] = s[i]
+        for c in range(3):
+            coarse_series[at, c] = gathered[i, c]
+
+
+@_scalar
+def substitute(ptr, idx, val, inverse, order, coarse, s, gathered, x):  # type: ignore[no-untyped-def]
+    """Back substitution: each eliminated node settles between its neighbours and what it had gathered."""
+    m = len(ptr) - 1
+    for at in range(len(coarse)):
+        x[order[m + at]] = coarse[at]
+    for k in range(m - 1, -1, -1):
+        i = order[k]
+        begin, end = ptr[k], ptr[k + 1]
+        follow = 0.0
+        for q in range(begin, end):
+            follow -= val[q] * x[idx[q]]
+        d = 1.0 / inverse[k] if end > begin else 0.0
+        x[i] = _solve_node(d, gathered[i, 0], gathered[i, 1], gathered[i, 2], s[i] + d * follow, follow)
