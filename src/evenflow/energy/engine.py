@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from evenflow.energy.base import FloatArray
 from evenflow.energy.cache import KernelModule, load
+from evenflow.energy.pattern import HessianPattern
 from evenflow.energy.potential import Potential
 from evenflow.energy.threads import run_chunks, split_rows
 
@@ -66,7 +67,7 @@ class Engine:
 
     def _bind(self) -> None:
         self._scratch = _Scratch(self._kernels.fields, self._n, self._tail)
-        self._pattern: _Pattern | None = None
+        self._pattern: HessianPattern | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave compiled functions and scratch memory behind."""
@@ -168,7 +169,7 @@ class Engine:
     def hessian(self, w: FloatArray) -> sp.csr_array:
         """Sparse Hessian at w; one matrix for each thread, refreshed in place."""
         if self._pattern is None:
-            self._pattern = _Pattern(self._potential, self._graph)
+            self._pattern = HessianPattern(self._potential, self._graph)
         pattern = self._pattern
         matrix = self._scratch.__dict__.get("matrix")
         if matrix is None:
@@ -243,29 +244,3 @@ class _Scratch(threading.local):
         self.whole: tuple[Any, ...] = (0, n, _ALL, *arrays)
         self.matrix: sp.csr_array
         self.couplings: tuple[Any, ...]
-
-
-class _Pattern:
-    """Where the entries of the Hessian stand: adjacency and diagonal, d x d blocks; two hops for sums."""
-
-    def __init__(self, potential: Potential, graph: Graph) -> None:
-        import scipy.sparse as sp
-
-        indptr, indices, _ = graph.rows
-        n = graph.n_nodes
-        one = sp.csr_array((np.ones(len(indices)), indices, indptr), shape=(n, n)) + sp.eye_array(n, format="csr")
-        one.sort_indices()
-        self.indptr1, self.indices1 = one.indptr, one.indices
-        full = one
-        if potential.sums:
-            full = (one @ one).tocsr()
-        elif potential.dim > 1:
-            full = sp.kron(one, np.ones((potential.dim, potential.dim)), format="csr")
-        full.sort_indices()
-        self._indptr, self._indices, self._shape = full.indptr, full.indices, full.shape
-
-    def matrix(self) -> sp.csr_array:
-        """Return a matrix of this pattern with values still to come."""
-        import scipy.sparse as sp
-
-        return sp.csr_array((np.empty(len(self._indices)), self._indices, self._indptr), shape=self._shape)

@@ -147,15 +147,16 @@ class Rows:
 
     Attributes
     ----------
-    indptr, indices : ndarray of uint32 (uint64 for more than 2^32 entries)
+    indptr, indices : ndarray of uint32 (uint64 for more than 2^31 entries)
+        Views of those of the matrix.
     diagonal : ndarray of int64, shape (n,)
         Where the entries a_ii are stored; the number of entries where one is missing.
     """
 
     def __init__(self, matrix: sp.csr_array) -> None:
         self._indices_of = matrix.indices
-        kind = np.uint32 if matrix.nnz < 2**32 else np.uint64
-        self.indptr, self.indices = matrix.indptr.astype(kind), matrix.indices.astype(kind)
+        kind = np.uint32 if matrix.indices.itemsize == 4 else np.uint64
+        self.indptr, self.indices = (np.ascontiguousarray(a).view(kind) for a in (matrix.indptr, matrix.indices))
         self.diagonal = np.empty(matrix.shape[0], dtype=np.int64)
         _find_diagonal(self.indptr, self.indices, self.diagonal)
 

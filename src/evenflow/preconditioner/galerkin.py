@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from evenflow.energy.base import FloatArray
 from evenflow.preconditioner.half import precedes
 
-__all__ = ["Products", "find_products", "multiply_out"]
+__all__ = ["Products", "multiply_new", "multiply_out"]
 
 UintArray = npt.NDArray[np.uint32]
 Products = tuple[UintArray, UintArray, UintArray, UintArray, UintArray, UintArray]
@@ -36,25 +37,38 @@ def _transpose(p_ptr, p_idx, r_ptr, node, place):  # type: ignore[no-untyped-def
 
 
 @njit(cache=True, nogil=True)
-def _pattern(ptr, idx, p_ptr, p_idx, r_ptr, node, seen, s_ptr, s_idx):  # type: ignore[no-untyped-def]
-    """Rows of S; False as soon as they do not fit."""
-    t = 0
+def _multiply_new(ptr, idx, val, diagonal, p_ptr, p_idx, p_val, r_ptr, node, place, slot, s_ptr, s_idx, s_val, scale):  # type: ignore[no-untyped-def]
+    """Rows of S, pattern and values; False as soon as they do not fit. ``slot`` begins with -1."""
+    t = np.int64(0)
     one = np.uint32(1)
     s_ptr[0] = 0
     for row in range(len(s_ptr) - 1):
+        first = t
+        size = 0.0
         for e in range(r_ptr[row], r_ptr[row + 1]):
             i = node[e]
+            p = p_val[place[e]]
+            size += p * p * diagonal[i]
             begin = np.int64(ptr[i])
             for k in range(begin - 1, np.int64(ptr[i + one])):
-                j = i if k < begin else idx[k]  # the node itself, then those before it
+                if k < begin:  # the node itself, then those before it
+                    j = i
+                    a = 0.5 * p * diagonal[i]
+                else:
+                    j = idx[k]
+                    a = p * val[k]
                 for q in range(p_ptr[j], p_ptr[j + one]):
                     c = p_idx[q]
-                    if seen[c] != row:
+                    if slot[c] < first:
                         if t == len(s_idx):
                             return False
-                        seen[c] = row
+                        slot[c] = t
                         s_idx[t] = c
+                        s_val[t] = a * p_val[q]
                         t += 1
+                    else:
+                        s_val[slot[c]] += a * p_val[q]
+        scale[row] = size
         s_ptr[row + 1] = t
     return True
 
@@ -110,17 +124,30 @@ def _fold(s_ptr, s_idx, ptr, idx, fold):  # type: ignore[no-untyped-def]  # noqa
     return m
 
 
-def find_products(
-    ptr: UintArray, idx: UintArray, p_ptr: UintArray, p_idx: UintArray, n_coarse: int, limit: int
-) -> tuple[UintArray, UintArray, Products] | None:
-    """Pattern of the coarse matrix, and where every product goes.
+@njit(cache=True, nogil=True)
+def _gather(s_val, fold, out, n_coarse):  # type: ignore[no-untyped-def]
+    """Write S + S^T, values, to ``out``."""
+    out[:] = 0.0
+    for s in range(len(s_val)):
+        out[fold[s]] += s_val[s]
+    for c in range(len(out) - n_coarse, len(out)):
+        out[c] *= 2.0
+
+
+def multiply_new(
+    lower: tuple[UintArray, UintArray, FloatArray, FloatArray],
+    interpolation: tuple[UintArray, UintArray, FloatArray],
+    n_coarse: int,
+    limit: int,
+) -> tuple[UintArray, UintArray, FloatArray, FloatArray, Products] | None:
+    """Coarse matrix of a fine one, its pattern found on the way.
 
     Parameters
     ----------
-    ptr, idx : ndarray
-        Strictly lower rows of the fine matrix.
-    p_ptr, p_idx : ndarray
-        Rows of the interpolation.
+    lower : tuple
+        Strictly lower rows (ptr, idx, values) of the fine matrix, and its diagonal.
+    interpolation : tuple
+        Rows (ptr, idx, weights).
     n_coarse : int
     limit : int
         Most entries of S.
@@ -128,21 +155,25 @@ def find_products(
     Returns
     -------
     tuple or None
-        Strictly lower rows (ptr, idx) of the coarse matrix, and what :func:`multiply_out` needs: rows of P^T
-        (ptr, nodes, places of the weights), columns of S, slot of each entry of S in (lower values, diagonal).
-        None if S has more entries than ``limit``.
+        Strictly lower rows (ptr, idx) of the coarse matrix, (lower values, diagonal), scale, and what
+        :func:`multiply_out` needs to do it again: rows of P^T (ptr, nodes, places of the weights), columns of S, slot
+        of each entry of S in (lower values, diagonal). None if S has more entries than ``limit``.
     """
+    p_ptr, p_idx, _ = interpolation
     # Arrays are allocated here, not in the kernels: numpy asks for huge pages. Room that is not used is not touched.
     r_ptr, node, place = np.zeros(n_coarse + 1, np.uint32), np.empty_like(p_idx), np.empty_like(p_idx)
     _transpose(p_ptr, p_idx, r_ptr, node, place)
-    s_ptr, s_idx = np.empty(n_coarse + 1, np.uint32), np.empty(limit, np.uint32)
-    if not _pattern(ptr, idx, p_ptr, p_idx, r_ptr, node, np.full(n_coarse, -1, np.int32), s_ptr, s_idx):
+    s_ptr, s_idx, s_val = np.empty(n_coarse + 1, np.uint32), np.empty(limit, np.uint32), np.empty(limit)
+    slot, scale = np.full(n_coarse, -1, np.int64), np.empty(n_coarse)
+    if not _multiply_new(*lower, *interpolation, r_ptr, node, place, slot, s_ptr, s_idx, s_val, scale):
         return None
-    s_idx = s_idx[: s_ptr[-1]].copy()
+    s_idx, s_val = s_idx[: s_ptr[-1]].copy(), s_val[: s_ptr[-1]]
     c_ptr, c_idx = np.empty(n_coarse + 1, np.uint32), np.empty(len(s_idx), np.uint32)
     fold = np.empty(len(s_idx), np.uint32)
     count = int(_fold(s_ptr, s_idx, c_ptr, c_idx, fold))
-    return c_ptr, c_idx[:count].copy(), (r_ptr, node, place, s_ptr, s_idx, fold)
+    values = np.empty(count + n_coarse)
+    _gather(s_val, fold, values, n_coarse)
+    return c_ptr, c_idx[:count].copy(), values, scale, (r_ptr, node, place, s_ptr, s_idx, fold)
 
 
 @njit(cache=True, nogil=True)

@@ -17,11 +17,11 @@ from evenflow.preconditioner.elimination import (
     elimination_pattern,
     elimination_values,
 )
-from evenflow.preconditioner.galerkin import find_products, multiply_out
+from evenflow.preconditioner.galerkin import multiply_new, multiply_out
 from evenflow.preconditioner.half import dense_half, expand, invert_pivots, reach, subtract_reach
 from evenflow.preconditioner.interpolation import (
     carry_potential,
-    interpolation_pattern,
+    interpolate,
     interpolation_weights,
     repeat_rows,
     scale_rows,
@@ -118,10 +118,10 @@ class Matrix:
         return self.values[self.slot]
 
     @classmethod
-    def coarse(cls, ptr: UintArray, idx: UintArray) -> Matrix:
-        """A matrix of this pattern whose values are still to come."""
+    def coarse(cls, ptr: UintArray, idx: UintArray, values: FloatArray | None = None) -> Matrix:
+        """A matrix of this pattern, whose values may be still to come."""
         indptr, indices, slot = expand(ptr, idx)
-        return cls(ptr, idx, np.empty(len(idx) + len(ptr) - 1), (indptr, indices), slot)
+        return cls(ptr, idx, np.empty(len(idx) + len(ptr) - 1) if values is None else values, (indptr, indices), slot)
 
 
 @dataclass
@@ -214,14 +214,17 @@ class Aggregated(Level):
         wide = 1 if recipe.damping == 0 else recipe.width or (3 if m.entries <= _SPARSE * m.size else 2)
         for width, limit in ((wide, int(_DENSE * m.entries)), (1, m.entries)):
             self._interpolate(rows, width)
-            found = find_products(m.ptr, m.idx, self.p_ptr, self.p_idx, size, limit)
+            p_val = self._scale() if m.potential is None else self.plain
+            found = multiply_new(
+                (m.ptr, m.idx, m.lower, m.diagonal), (self.p_ptr, self.p_idx, p_val), size, limit
+            )  # fmt: skip
             if found is not None:
                 break
         assert found is not None
-        ptr, idx, self.products = found
-        self.damping = recipe.damping if width > 1 else 0.0
-        self.coarse = Matrix.coarse(ptr, idx)
-        self.coarse_scale = np.empty(size)
+        ptr, idx, values, self.coarse_scale, self.products = found
+        self.coarse = Matrix.coarse(ptr, idx, values)
+        self.couplings_scale = self.coarse_scale.copy()
+        m.recoupled = False  # so that the refresh to come does not do it all again
         return True
 
     @property
@@ -230,15 +233,17 @@ class Aggregated(Level):
         return self.p_val if self.matrix.potential is None else self.plain
 
     def _interpolate(self, rows: tuple[UintArray, UintArray, FloatArray], width: int) -> None:
-        """Pattern of the interpolation over nodes (w) and over unknowns (p)."""
+        """Interpolation over nodes (w) and over unknowns (p)."""
         n = len(self.group)
-        self.w_ptr, idx = np.empty(n + 1, np.uint32), np.empty(n * width, np.uint32)
-        interpolation_pattern(*rows, self.mark, self.group, self.n_groups, width, self.w_ptr, idx)
-        self.w_idx = idx[: self.w_ptr[-1]]
-        self.w_val, self.size = np.empty(len(self.w_idx)), np.empty(n)
-        self.p_ptr, self.p_idx, self.p_val = self.w_ptr, self.w_idx, np.empty(len(self.w_idx))
+        self.damping = self.recipe.damping if width > 1 else 0.0
+        self.w_ptr, self.size = np.empty(n + 1, np.uint32), np.empty(n)
+        idx, val = np.empty(n * width, np.uint32), np.empty(n * width)
+        interpolate(*rows, self.mark, self.group, self.n_groups, width, self.damping, self.w_ptr, idx, val, self.size)
+        self.w_idx, self.w_val = idx[: self.w_ptr[-1]], val[: self.w_ptr[-1]]
+        self.p_ptr, self.p_idx, self.plain = self.w_ptr, self.w_idx, self.w_val
         if self.recipe.block > 1:
-            self.p_ptr, self.p_idx, self.p_val = repeat_rows(self.w_ptr, self.w_idx, self.w_val, self.recipe.block)
+            self.p_ptr, self.p_idx, self.plain = repeat_rows(self.w_ptr, self.w_idx, self.w_val, self.recipe.block)
+        self.p_val = np.empty_like(self.plain)
 
     def _nodal(self) -> tuple[UintArray, UintArray, FloatArray]:
         """Rows of the matrix over nodes: the matrix itself, or its block norms."""
@@ -246,48 +251,51 @@ class Aggregated(Level):
         data = self.matrix.full()
         return (indptr, indices, data) if self.recipe.block == 1 else condense(indptr, indices, data, self.recipe.block)
 
+    def _weigh(self, rows: tuple[UintArray, UintArray, FloatArray]) -> None:
+        """Interpolation weights of the couplings: ``plain``, over unknowns."""
+        interpolation_weights(
+            *rows, self.mark, self.group, self.n_groups, self.damping, self.w_ptr, self.w_idx, self.w_val, self.size
+        )  # fmt: skip
+        self.plain = self._over_unknowns(self.w_val)
+
+    def _over_unknowns(self, weights: FloatArray) -> FloatArray:
+        """Weights of the unknowns from those of the nodes."""
+        return weights if self.recipe.block == 1 else repeat_rows(self.w_ptr, self.w_idx, weights, self.recipe.block)[2]
+
+    def _scale(self) -> FloatArray:
+        """The weights of a matrix whose potential is not apart: a node held fast follows its neighbours less."""
+        scaled = np.empty_like(self.w_val)
+        diagonal = self.matrix.diagonal.reshape(-1, self.recipe.block).mean(axis=1)
+        scale_rows(self.w_ptr, self.w_val, self.size, diagonal, scaled)
+        return self._over_unknowns(scaled)
+
     def refresh(self) -> None:
-        """Invert the pivots, weigh the interpolation, multiply out the coarse matrix."""
-        self.invert()
-        m, block = self.matrix, self.recipe.block
-        if m.recoupled:
-            interpolation_weights(
-                *self._nodal(), self.mark, self.group, self.n_groups, self.damping,
-                self.w_ptr, self.w_idx, self.w_val, self.size,
-            )  # fmt: skip
-        if m.potential is not None:
-            self._refresh_apart(m.potential)
-            return
-        if block == 1:
-            scale_rows(self.w_ptr, self.w_val, self.size, m.diagonal, self.p_val)
-        else:
-            scaled = np.empty(len(self.w_val))
-            scale_rows(self.w_ptr, self.w_val, self.size, m.diagonal.reshape(-1, block).mean(axis=1), scaled)
-            self.p_val = repeat_rows(self.w_ptr, self.w_idx, scaled, block)[2]
-        self._multiply(self.p_val)
-        self.coarse.potential, self.coarse.recoupled = None, True
+        """Invert the pivots, weigh the interpolation, multiply out the coarse matrix.
 
-    def _refresh_apart(self, potential: FloatArray) -> None:
-        """Multiply out the couplings if they have changed; the potential goes down lumped, node by node.
-
-        So a matrix whose potential alone has changed costs one pass over the nodes.
+        Where the potential is apart it goes down lumped, node by node, and the couplings only if they have changed: a
+        matrix whose potential alone has changed costs one pass over the nodes.
         """
-        m, coarse, block = self.matrix, self.coarse, self.recipe.block
+        self.invert()
+        m, coarse = self.matrix, self.coarse
         if m.recoupled:
-            self.plain = self.w_val if block == 1 else repeat_rows(self.w_ptr, self.w_idx, self.w_val, block)[2]
-            self._multiply(self.plain)
-            self.couplings_scale = self.coarse_scale.copy()
+            self._weigh(self._nodal())
+        if m.potential is None:
+            self.p_val = self._scale()
+            self._multiply(self.p_val, self.coarse_scale)
+            coarse.potential, coarse.recoupled = None, True
+            return
+        if m.recoupled:
+            self._multiply(self.plain, self.couplings_scale)
         coarse.recoupled, coarse.potential = m.recoupled, np.zeros(coarse.size)
-        carry_potential(self.p_ptr, self.p_idx, self.plain, m.diagonal, potential, self.p_val, coarse.potential)
+        carry_potential(self.p_ptr, self.p_idx, self.plain, m.diagonal, m.potential, self.p_val, coarse.potential)
         np.add(self.couplings_scale, coarse.potential, out=self.coarse_scale)
 
-    def _multiply(self, p_val: FloatArray) -> None:
+    def _multiply(self, p_val: FloatArray, scale: FloatArray) -> None:
         """Coarse matrix of the values of this one, for these interpolation weights."""
         m = self.matrix
         multiply_out(
-            m.ptr, m.idx, m.lower, m.diagonal, self.p_ptr, self.p_idx, p_val,
-            self.products, self.coarse.values, self.coarse_scale,
-        )  # fmt: skip
+            m.ptr, m.idx, m.lower, m.diagonal, self.p_ptr, self.p_idx, p_val, self.products, self.coarse.values, scale
+        )
 
 
 class Eliminated(Level):

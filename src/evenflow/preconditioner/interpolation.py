@@ -7,41 +7,68 @@ from numba import njit
 
 from evenflow.preconditioner.aggregation import DEPENDS
 
-__all__ = ["carry_potential", "interpolation_pattern", "interpolation_weights", "repeat_rows", "scale_rows"]
+__all__ = ["carry_potential", "interpolate", "interpolation_weights", "repeat_rows", "scale_rows"]
 
 
 @njit(cache=True, nogil=True)
-def interpolation_pattern(indptr, indices, data, mark, group, n_groups, width, ptr, idx):  # type: ignore[no-untyped-def]  # noqa: PLR0912
-    """Write the coarse nodes that each node interpolates from: its own group first, then those of its strong partners.
+def _weigh_row(own, strong, total, damping, begin, end, idx, val):  # type: ignore[no-untyped-def]
+    """Write one row's weights: (1 - damping) of the own group, ``damping`` of the partners' mean; they sum to one.
 
-    At most ``width`` of them, those of the largest total coupling.
+    ``total`` holds the coupling to each coarse node, ``strong`` the sum before any was left out.
     """
-    n = len(indptr) - 1
+    partners = damping / strong if strong > 0.0 else 0.0
+    kept = 0.0
+    for q in range(begin, end):
+        weight = partners * total[idx[q]]
+        if np.int64(idx[q]) == own:
+            weight += 1.0 - damping if strong > 0.0 else 1.0
+        val[q] = weight
+        kept += weight
+    if kept > 0.0:
+        for q in range(begin, end):
+            val[q] /= kept
+
+
+@njit(cache=True, nogil=True)
+def interpolate(indptr, indices, data, mark, group, n_groups, width, damping, ptr, idx, val, size):  # type: ignore[no-untyped-def]
+    """Write the coarse nodes that each node interpolates from, and the weights.
+
+    Its own group first, then those of its strong partners, at most ``width``, those of the largest total coupling.
+    The weights are a Jacobi step on the constant of each group (smoothed aggregation) over the strong couplings only,
+    rescaled to sum to one where partners were left out. ``size`` receives the sum of all couplings of a node.
+    """
     seen = np.full(n_groups, -1, np.int32)
-    found = np.empty(n_groups + 1, np.int32)
+    found = np.empty(n_groups + 1, np.uint32)
     total = np.zeros(n_groups)
     ptr[0] = 0
-    t = np.uint64(0)
-    for i in range(n):
-        own = group[i]
+    t = np.int64(0)
+    for i in range(len(indptr) - 1):
+        own = np.int64(group[i])
         count = 0
         if own >= 0:
             seen[own] = i
+            total[own] = 0.0
             found[0] = own
             count = 1
+        every = 0.0
+        strong = 0.0
         for k in range(indptr[i], indptr[i + 1]):
+            if indices[k] == i:
+                continue
+            every += abs(data[k])
             if mark[k] & DEPENDS:
-                c = group[indices[k]]
-                if c >= 0 and seen[c] != i:
+                c = np.int64(group[indices[k]])
+                strong -= data[k]
+                if c < 0:
+                    continue
+                if seen[c] != i:
                     seen[c] = i
+                    total[c] = 0.0
                     found[count] = c
                     count += 1
+                total[c] -= data[k]
+        size[i] = every
         if count > width:
-            for q in range(count):
-                total[found[q]] = 0.0
-            for k in range(indptr[i], indptr[i + 1]):
-                if mark[k] & DEPENDS and group[indices[k]] >= 0:
-                    total[group[indices[k]]] -= data[k]
             for q in range(np.int64(own >= 0), width):
                 best = q
                 for u in range(q + 1, count):
@@ -50,21 +77,18 @@ def interpolation_pattern(indptr, indices, data, mark, group, n_groups, width, p
                 found[q], found[best] = found[best], found[q]
             count = width
         for q in range(count):
-            idx[t] = found[q]
-            t += np.uint64(1)
+            idx[t + q] = found[q]
+        _weigh_row(own, strong, total, damping, t, t + count, idx, val)
+        t += count
         ptr[i + 1] = t
 
 
 @njit(cache=True, nogil=True)
 def interpolation_weights(indptr, indices, data, mark, group, n_groups, damping, ptr, idx, val, size):  # type: ignore[no-untyped-def]
-    """Write the interpolation weights: (1 - damping) of the own group, ``damping`` of the partners' mean.
-
-    This is a Jacobi step on the constant of each group (smoothed aggregation) over the strong couplings only,
-    rescaled to sum to one where partners were truncated. ``size`` receives the sum of all couplings of a node.
-    """
+    """Write the weights that :func:`interpolate` finds, for other values of the matrix and the same coarse nodes."""
     total = np.zeros(n_groups)
     for i in range(len(ptr) - 1):
-        begin, end = ptr[i], ptr[i + 1]
+        begin, end = np.int64(ptr[i]), np.int64(ptr[i + 1])
         for q in range(begin, end):
             total[idx[q]] = 0.0
         every = 0.0
@@ -76,18 +100,7 @@ def interpolation_weights(indptr, indices, data, mark, group, n_groups, damping,
                     total[np.uint32(group[indices[k]])] -= data[k]
                     strong -= data[k]
         size[i] = every
-        own = np.int64(group[i])
-        partners = damping / strong if strong > 0.0 else 0.0
-        kept = 0.0
-        for q in range(begin, end):
-            weight = partners * total[idx[q]]
-            if np.int64(idx[q]) == own:
-                weight += 1.0 - damping if strong > 0.0 else 1.0
-            val[q] = weight
-            kept += weight
-        if kept > 0.0:
-            for q in range(begin, end):
-                val[q] /= kept
+        _weigh_row(np.int64(group[i]), strong, total, damping, begin, end, idx, val)
 
 
 @njit(cache=True, nogil=True)

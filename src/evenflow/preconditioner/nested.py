@@ -12,6 +12,7 @@ from evenflow.preconditioner import quartic
 from evenflow.preconditioner.hierarchy import Aggregated, Eliminated, Level
 
 __all__ = ["Expansion", "nested_iteration"]
+_SWEEPS = 2  # on the finest level
 _FOREST = 5  # cycles
 
 
@@ -43,7 +44,7 @@ def nested_iteration(levels: list[Level], expansion: Expansion) -> FloatArray:
     """Approximate minimiser of an expansion over the finest level, whose nodes' terms are convex; it is used up.
 
     Full multigrid [1]_ with full approximation: the terms go down the levels as quartics, nothing is linearised. On
-    the way up each level makes one cycle.
+    the way up each level makes one cycle, but the finest, which would cost as much as all others, only sweeps.
 
     Parameters
     ----------
@@ -59,21 +60,34 @@ def nested_iteration(levels: list[Level], expansion: Expansion) -> FloatArray:
     ----------
     .. [1] A. Brandt, "Multi-level adaptive solutions to boundary-value problems", Math. Comp. 31, 1977, secs. 5-6.
     """
-    if len(levels) == 1:
-        return _settle(levels[0], expansion)
     level, x = levels[0], np.zeros(len(expansion.r))
-    if levels[1].matrix.size == 0:  # a forest: there is nothing to nest on, and its cycles converge quadratically
+    if isinstance(level, Aggregated):
+        m = level.matrix
+        _go_up(level, _refine(levels[1:], _go_down(level, expansion, x, expansion.r)), x)
+        for _ in range(_SWEEPS):
+            quartic.backward(m.ptr, m.idx, m.lower, m.diagonal, expansion.series, x, expansion.r.copy())
+        return x
+    if isinstance(level, Eliminated) and level.coarse.size == 0:
+        # a forest: there is nothing to nest on, and its cycles converge quadratically
         for _ in range(_FOREST):
             x += _cycle(levels, expansion.copy().move(level, x), visits=1)
         return x
+    return _refine(levels, expansion)
+
+
+def _refine(levels: list[Level], expansion: Expansion) -> FloatArray:
+    """Nested iteration with a cycle on this level, too."""
+    level, x = levels[0], np.zeros(len(expansion.r))
     if isinstance(level, Aggregated):
-        _go_up(level, nested_iteration(levels[1:], _go_down(level, expansion, x, expansion.r)), x)
-        x += _cycle(levels, expansion.move(level, x), visits=1)
+        _go_up(level, _refine(levels[1:], _go_down(level, expansion, x, expansion.r)), x)
+        again = expansion
     elif isinstance(level, Eliminated):
         again = expansion.copy()
         coarse = _eliminate(level, expansion, quartic.carry_elimination)
-        _substitute(level, expansion, nested_iteration(levels[1:], coarse), x)
-        x += _cycle(levels, again.move(level, x), visits=1)
+        _substitute(level, expansion, _refine(levels[1:], coarse), x)
+    else:
+        return _settle(level, expansion)
+    x += _cycle(levels, again.move(level, x), visits=1)
     return x
 
 
