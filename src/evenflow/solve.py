@@ -10,7 +10,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -228,7 +228,8 @@ class Solve:
     def _stage(self, stage: Stage, resume: Callable[[Solve, Stage], State] | None) -> tuple[StageReport, bool]:
         """Run one stage; tell whether the whole solve ends with it."""
         self.stage = stage = copy.copy(stage)
-        stage.minimizer, stage.stop = copy.deepcopy((stage.minimizer, stage.stop))  # other solves may share them
+        # other solves may share them
+        stage.minimizer, stage.stop = replace(stage.minimizer), copy.deepcopy(stage.stop)  # type: ignore[type-var]
         self.map = copy.deepcopy(stage.reparametrization)
         self.stage_rng = np.random.default_rng([self.seed, len(self.reports)])
         began = self.clock.seconds

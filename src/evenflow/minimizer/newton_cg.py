@@ -30,7 +30,7 @@ __all__ = ["NewtonCG"]
 
 _SLOPE = 0.1  # of the line search: what a full Newton step along a quartic leaves (8 / 27) asks for a longer one
 _REMOTE = 0.3  # share of remote nodes above which the diagonal is not even tried
-_SMALL = 1_200  # unknowns up to which building costs more than trying the diagonal
+_SMALL = 2_000  # unknowns up to which building costs more than trying the diagonal
 _TELLING = 10  # iterations of an inner solve whose rate of convergence is believed
 _DIGITS = 3.0  # of the residual's norm that are certainly still to be gained when the rate is judged
 _FORGET = 4.0  # growth a step of the smallest Ritz value believed in

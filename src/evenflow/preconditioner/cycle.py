@@ -23,6 +23,8 @@ SMOOTH = 3
 # packed arrays, for the matrix (or multipliers) and for the interpolation.
 KIND, SIZE, VISITS, ROWS, ENTRIES, P_ROWS, P_ENTRIES, NODES, PIVOTS = range(9)
 
+_dense = njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
+
 
 @njit(cache=True, nogil=True)
 def _forward(ptr, idx, val, inverse, r, x, residual):  # type: ignore[no-untyped-def]
@@ -121,22 +123,25 @@ def _subtract(ptr, idx, val, inverse, x, r):  # type: ignore[no-untyped-def]
         r[i] -= s
 
 
-@njit(cache=True, nogil=True)
-def _solve_dense(lower, r, x):  # type: ignore[no-untyped-def]
-    """Set x to M^T M r, with M = ``lower`` the inverse of the Cholesky factor."""
+@_dense
+def _solve_dense(upper, r, x):  # type: ignore[no-untyped-def]
+    """Set x to U U^T r, with U^T = ``upper``^T the inverse of the Cholesky factor."""
     n = len(r)
-    x[:] = 0.0
-    for i in range(n):
+    s = np.zeros(n)
+    for j in range(n):
+        t = r[j]
+        for i in range(j, n):
+            s[i] += upper[j, i] * t
+    for j in range(n):
         t = 0.0
-        for j in range(i + 1):
-            t += lower[i, j] * r[j]
-        for j in range(i + 1):
-            x[j] += lower[i, j] * t
+        for i in range(j, n):
+            t += upper[j, i] * s[i]
+        x[j] = t
 
 
-@njit(cache=True, nogil=True)
+@_dense
 def factor_dense(dense, tiny, negative):  # type: ignore[no-untyped-def]
-    """Inverse of the Cholesky factor of a dense matrix given by its lower triangle, which is overwritten.
+    """Transposed inverse of the Cholesky factor of a dense matrix given by its lower triangle, which is overwritten.
 
     Pivots that are zero but for rounding, or negative, are replaced by the diagonal entry.
     Returns the inverse, and how many pivots were zero and negative.
@@ -161,15 +166,15 @@ def factor_dense(dense, tiny, negative):  # type: ignore[no-untyped-def]
             for k in range(j):
                 t -= dense[i, k] * dense[j, k]
             dense[i, j] = t / root
-    inverse = np.zeros((n, n))
+    upper = np.zeros((n, n))
     for j in range(n):
-        inverse[j, j] = 1.0 / dense[j, j]
+        upper[j, j] = 1.0 / dense[j, j]
         for i in range(j + 1, n):
             t = 0.0
             for k in range(j, i):
-                t -= dense[i, k] * inverse[k, j]
-            inverse[i, j] = t / dense[i, i]
-    return inverse, zero, below
+                t -= dense[i, k] * upper[j, k]
+            upper[j, i] = t / dense[i, i]
+    return upper, zero, below
 
 
 @njit(cache=True, nogil=True)

@@ -232,8 +232,10 @@ class Multigrid(Preconditioner):
 
     def _pack(self, matrix: sp.csr_array) -> None:
         """Hand the numbers of the levels to the cycle; fill in the cost."""
-        if self._layout is None:
-            self._layout = Layout(self._levels, [self._visits(k) for k in range(len(self._levels))])
+        if self._layout is not None:
+            self._layout.fill(self._levels)
+            return
+        self._layout = Layout(self._levels, [self._visits(k) for k in range(len(self._levels))])
         self._layout.fill(self._levels)
         self.cost.levels = len(self._levels)
         self.cost.fill = sum(level.matrix.entries for level in self._levels) / max(matrix.nnz, 1)
