@@ -31,10 +31,11 @@ __all__ = ["NewtonCG"]
 _SLOPE = 0.1  # of the line search: what a full Newton step along a quartic leaves (8 / 27) asks for a longer one
 _REMOTE = 0.3  # share of remote nodes above which the diagonal is not even tried
 _SMALL = 2_000  # unknowns up to which building costs more than trying the diagonal
-_TELLING = 10  # iterations of an inner solve whose rate of convergence is believed
-_DIGITS = 3.0  # of the residual's norm that are certainly still to be gained when the rate is judged
+_TELLING = 8  # iterations of an inner solve whose rate of convergence is believed
+_DIGITS = 6.0  # of the residual's norm that are still to be gained when the rate is judged, about
 _FORGET = 4.0  # growth a step of the smallest Ritz value believed in
 _LOOSE = 0.9  # the same for a step that the radius cut
+_LEVEL = 1e-10  # curvature, against the largest, that is neither up nor down where a saddle point is looked for
 _GROWTH = 3.0  # of the radius after a good step that it cut
 
 
@@ -50,7 +51,7 @@ class NewtonCG(Minimizer):
 
     The first ``patience`` inner iterations, whatever the number of steps, are preconditioned by the diagonal of
     the Hessian: far from the minimum one or two a step often do, and easy problems are solved before a set-up
-    would have paid. The preconditioner is built then, or as soon as a solve shows that three digits would cost
+    would have paid. The preconditioner is built then, or as soon as a solve shows that six digits would cost
     that many iterations, or at once on a large graph most of whose nodes are far from everything that holds them.
     It is refreshed when the Hessian's diagonal has changed by more than ``drift`` since the last refresh (a
     hundredth of that where a refresh costs no more than an application), or the inner iterations for each digit
@@ -273,13 +274,15 @@ class NewtonCG(Minimizer):
                 state.note = self._metric.note
         return False
 
-    def _run(self, problem: Problem, model: Model, b: FloatArray, z: FloatArray, tolerance: float) -> None:
+    def _run(
+        self, problem: Problem, model: Model, b: FloatArray, z: FloatArray, tolerance: float, **options: float
+    ) -> None:
         """Conjugate gradients for H x = -b, counted."""
         metric, counts = self._metric, problem.counts
         limit = min(max(self.patience - self._spent, 1), self.max_inner) if metric.waiting else self.max_inner
         self._solver.solve(
             model, b, z, metric.inverse, lambda r, out: metric.apply(problem, r, out),
-            flexible=metric.flexible, radius=self._radius, tolerance=tolerance, limit=limit,
+            flexible=metric.flexible, radius=self._radius, tolerance=tolerance, limit=limit, **options,
         )  # fmt: skip
         if model.product is None:
             counts.hvp += self._solver.iterations
@@ -362,11 +365,11 @@ class NewtonCG(Minimizer):
             return False
         radius, self._radius = self._radius, math.inf
         b = probe(problem)
-        self._run(problem, model, b, self._metric.apply(problem, b, np.empty_like(b)), 1e-3)
+        self._run(problem, model, b, self._metric.apply(problem, b, np.empty_like(b)), 1e-3, flat=_LEVEL)
         self._radius = radius
         state.inner += self._solver.iterations
         solver = self._solver
-        if solver.end is not End.NEGATIVE or solver.curvature >= -1e-10 * solver.largest * solver.square:
+        if solver.end is not End.NEGATIVE or solver.curvature >= -_LEVEL * solver.largest * solver.square:
             return False
         if not descend(problem, state, self._search, solver.direction.copy(), solver.curvature):
             return False

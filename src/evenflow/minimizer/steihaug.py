@@ -37,9 +37,9 @@ class End(IntEnum):
 
 _SOLVED, _BOUNDARY, _NEGATIVE, _EXHAUSTED, _BROKEN = (int(end) for end in list(End)[1:])
 # Places in the array of recurrences: r.z at the start and now, |x|^2, x.d and |d|^2 in the metric, decrease of
-# the model, largest Rayleigh quotient seen, last step length, last d.Hd, r.r, last change of r.r.
-_RZ0, _RZ, _XX, _XD, _DD, _DECREASE, _LARGEST, _ALPHA, _KAPPA, _RR, _SHRINK = range(11)
-_FLAT = 1e-13  # Rayleigh quotient, against the largest, that is round-off of zero
+# the model, largest Rayleigh quotient seen, last step length, last d.Hd, r.r, last change of r.r, what is flat.
+_RZ0, _RZ, _XX, _XD, _DD, _DECREASE, _LARGEST, _ALPHA, _KAPPA, _RR, _SHRINK, _FLAT = range(12)
+_ROUND_OFF = 1e-13  # Rayleigh quotient, against the largest, that is zero but for rounding
 
 _dense = njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"}, error_model="numpy")
 _scalar = njit(cache=True, nogil=True, error_model="numpy")
@@ -110,7 +110,7 @@ def _move(
         return _BROKEN
     quotient = kappa / dd
     c[_LARGEST] = max(c[_LARGEST], abs(quotient))
-    if abs(quotient) <= _FLAT * c[_LARGEST] and xx > 0.0:
+    if abs(quotient) <= c[_FLAT] * c[_LARGEST] and xx > 0.0:
         return _SOLVED
     a = rz / kappa if kappa > 0.0 else math.inf
     if kappa <= 0.0 or xx + a * (2.0 * xd + a * dd) >= radius * radius:
@@ -263,7 +263,7 @@ class Steihaug:
 
     def __init__(self, size: int, max_iterations: int) -> None:
         self._work = np.empty((5, size))
-        self._c = np.zeros(11)
+        self._c = np.zeros(12)
         self._alphas, self._betas = np.empty(max_iterations), np.empty(max_iterations)
         self.x, self.direction = self._work[0], self._work[3]
 
@@ -279,10 +279,15 @@ class Steihaug:
         radius: float,
         tolerance: float,
         limit: int,
+        flat: float = _ROUND_OFF,
     ) -> None:
-        """Solve for the gradient ``g`` with ``z0 = P^-1 g``; ``inverse`` if P is diagonal, else ``apply``."""
+        """Solve for the gradient ``g`` with ``z0 = P^-1 g``; ``inverse`` if P is diagonal, else ``apply``.
+
+        The solve ends along a direction whose Rayleigh quotient is at most ``flat`` times the largest one seen.
+        """
         c = self._c
         _begin(g, z0, self.x, self._work[1], self.direction, c)
+        c[_FLAT] = flat
         hessian, rows = model.hessian, model.rows
         if model.product is None and hessian is not None and rows is not None and inverse is not None:
             self.iterations, end = _solve_diagonal(
