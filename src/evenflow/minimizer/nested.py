@@ -10,6 +10,8 @@ from evenflow.preconditioner.base import Preconditioner
 
 __all__ = ["nested_step"]
 
+_STILL = 1e-8  # of the largest change: round-off of the mean
+
 
 def nested_step(problem: Problem, theta: FloatArray, preconditioner: Preconditioner) -> FloatArray | None:
     """Step to where nested iteration comes from the mean of ``theta``, fixed nodes where they are.
@@ -34,4 +36,7 @@ def nested_step(problem: Problem, theta: FloatArray, preconditioner: Preconditio
     mean = np.where(free, theta.mean(where=free), theta)
     gradient = problem.value_and_gradient(mean)[1]
     step = preconditioner.nest(gradient, problem.hessian_diagonal(mean), *problem.diagonal_series(mean))
-    return None if step is None else mean + step - theta
+    if step is None:
+        return None
+    moved = np.abs(step) > _STILL * np.abs(step).max()  # a component that nothing holds stays, and keeps its own mean
+    return np.where(moved, mean + step - theta, 0.0)
