@@ -29,11 +29,12 @@ _CHOLESKY_SIZE = 20_000  # unknowns; beyond, the fill of a factor outweighs what
 class Auto(Method):
     """Newton with the cheapest inner solve that does, and L-BFGS where the energy is not convex.
 
-    1. Where only terms of single nodes are not quadratic, a few sweeps of relaxation settle the stiff ones.
-    2. Trust-region Newton. Its inner conjugate gradients begin with the diagonal of the Hessian; when they have
-       taken about ``patience`` iterations, or an inner solve is long, the preconditioner is built: graph
-       multigrid, or sparse Cholesky where a node of a small graph has several states. It is built at once on a
-       large graph most of whose nodes are far from everything that holds them.
+    1. Trust-region Newton. Its inner conjugate gradients begin with the diagonal of the Hessian; when they have
+       taken about ``patience`` iterations, or an inner solve converges slowly, the preconditioner is built: graph
+       multigrid, or sparse Cholesky where a node of a small graph has several states. It is built at once where
+       many nodes are far from everything that holds them.
+    2. Where only terms of single nodes are not quadratic, its first step is another one: nested iteration, coarsest
+       level first, if multigrid is built at once, and a few sweeps of relaxation, which settle stiff terms, if not.
     3. Where an inner solve meets negative curvature, the step is not made (it would cost many products and leap
        to some far basin): L-BFGS takes over until the gradient has fallen a hundredfold; then Newton again.
     4. After six such rounds, or where Newton breaks down, L-BFGS finishes.

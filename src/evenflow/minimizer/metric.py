@@ -145,16 +145,15 @@ class Metric:
         self.seconds += time.perf_counter() - began
 
     def build_couplings(self, problem: Problem, theta: FloatArray, matrix: sp.csr_array) -> bool:
-        """Build the preconditioner for the couplings alone, so that it can nest; whether it can."""
+        """Build the preconditioner for the couplings alone, so that it can nest; whether that was done."""
         assert self.preconditioner is not None
         began = time.perf_counter()
-        problem.counts.factorisation += 1
         try:
             self.built_apart = self.preconditioner.refresh_couplings(matrix)
-        except Breakdown as fault:
-            self._measure(matrix, None)
-            self._fail(f"broke down ({fault})")
+        except Breakdown:  # which the refresh to come will meet again, and tell
+            self.built_apart = False
         if self.built_apart:
+            problem.counts.factorisation += 1
             self.built_at = theta.copy()
         self.seconds += time.perf_counter() - began
         return self.built_apart

@@ -15,7 +15,7 @@ from evenflow.minimizer.base import Minimizer, State
 from evenflow.minimizer.line_search import LineSearch
 from evenflow.minimizer.linear_algebra import Rows, dot, is_diagonally_dominant
 from evenflow.minimizer.metric import Metric
-from evenflow.minimizer.nested import nested_step
+from evenflow.minimizer.opening import opening_step
 from evenflow.minimizer.problem import Problem
 from evenflow.minimizer.remoteness import remoteness
 from evenflow.minimizer.saddle import descend, probe
@@ -52,14 +52,16 @@ class NewtonCG(Minimizer):
     The first ``patience`` inner iterations, whatever the number of steps, are preconditioned by the diagonal of
     the Hessian: far from the minimum one or two a step often do, and easy problems are solved before a set-up
     would have paid. The preconditioner is built then, or as soon as a solve shows that six digits would cost
-    that many iterations, or at once on a large graph most of whose nodes are far from everything that holds them.
+    that many iterations, or at once where many nodes of a graph are far from everything that holds them.
     It is refreshed when the Hessian's diagonal has changed by more than ``drift`` since the last refresh (a
     hundredth of that where a refresh costs no more than an application), or the inner iterations for each digit
     have grown by ``growth``. One that shows itself indefinite is refreshed at once, then replaced by the diagonal;
     only if that fails, too, the status is BREAKDOWN.
 
     Where only the diagonal of the Hessian depends on theta, it alone is computed at each step once the
-    preconditioner is built, and products are made without an assembled matrix.
+    preconditioner is built, and products are made without an assembled matrix. Such an energy is opened by another
+    step: nested iteration [3]_ from the mean of theta if multigrid is built at once, the energy is convex as far as
+    its fourth-order expansion tells, and the step lowers it; ``sweeps`` of relaxation if nothing is built yet.
 
     ``state.decrement`` estimates the energy left to gain at the new point by g . P^-1 g / m, with m the
     smallest Ritz value of P^-1 H that the recent inner solves have met: twice an upper bound where they have
@@ -72,6 +74,8 @@ class NewtonCG(Minimizer):
     preconditioner : Preconditioner, optional
     patience : int
         About the cost of building the preconditioner, in products with the Hessian; 0 builds it at once.
+    sweeps : int
+        Of relaxation, as the first step where only terms of single nodes are not quadratic; 0 for none.
     drift : float
     growth : float
     forcing : float
@@ -93,6 +97,7 @@ class NewtonCG(Minimizer):
        SIAM J. Numer. Anal. 20, 1983.
     .. [2] S. Eisenstat, H. Walker, "Choosing the forcing terms in an inexact Newton method",
        SIAM J. Sci. Comput. 17, 1996, eq. 2.6.
+    .. [3] A. Brandt, "Multi-level adaptive solutions to boundary-value problems", Math. Comp. 31, 1977, secs. 5-6.
 
     Examples
     --------
@@ -193,23 +198,15 @@ class NewtonCG(Minimizer):
             self._leave_saddle(problem, state, model)
 
     def _open(self, problem: Problem, state: State) -> bool:
-        """The first step, where only the diagonal of the Hessian depends on theta; whether one was made.
-
-        Nested iteration if the preconditioner is to be built at once, else relaxation.
-        """
-        self._opening, metric = False, self._metric
+        """The first step, where only the diagonal of the Hessian depends on theta; whether one was made."""
+        self._opening = False
         model = self._linearise(problem, state, light=False)
         self._survey(problem, model)
-        step: FloatArray | None = None
-        if metric.waiting or metric.is_identity:
-            if self.sweeps and problem.can_relax:
-                step, note = problem.relax(state.theta, self.sweeps) - state.theta, f"{self.sweeps} sweeps"
-        elif metric.build_couplings(problem, state.theta, model.hessian):
-            assert metric.preconditioner is not None
-            step, note = nested_step(problem, state.theta, metric.preconditioner), "nested iteration"
-        self.setup_seconds = metric.seconds
-        if step is None:
+        found = opening_step(problem, state.theta, self._metric, model.hessian, self.sweeps)
+        self.setup_seconds = self._metric.seconds
+        if found is None:
             return False
+        step, note = found
         energy = self._search.evaluate(problem, state, step, 1.0)[1]
         if not energy < state.energy:
             return False

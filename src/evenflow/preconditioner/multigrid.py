@@ -51,6 +51,9 @@ class Multigrid(Preconditioner):
     nodes of each level, and no stronger than their couplings. The rate of convergence hardly suffers, and a new
     diagonal with the same couplings costs a pass over the nodes (:meth:`refresh_diagonal`).
 
+    For energies whose couplings are constant the hierarchy serves a second purpose: :meth:`nest` minimises the
+    fourth-order expansion of such an energy level by level, coarsest first, its terms carried down as quartics.
+
     A refresh for a matrix of the same pattern keeps groups and patterns, and is a few passes over the matrix;
     :meth:`reset` makes the next one build anew, which pays where the couplings have changed a lot.
 
