@@ -140,6 +140,11 @@ def _dominating_diagonal(indptr: IntArray, data: FloatArray, diagonal: FloatArra
         diagonal[i] = max(abs(diagonal[i]), 0.5 * total)
 
 
+def _unsigned(a: IntArray) -> IntArray:
+    """The same indices, seen as unsigned numbers."""
+    return np.ascontiguousarray(a).view(np.uint32 if a.itemsize == 4 else np.uint64)
+
+
 class Rows:
     """Pattern of a compressed-row matrix as the kernels want it.
 
@@ -155,8 +160,7 @@ class Rows:
 
     def __init__(self, matrix: sp.csr_array) -> None:
         self._indices_of = matrix.indices
-        kind = np.uint32 if matrix.indices.itemsize == 4 else np.uint64
-        self.indptr, self.indices = (np.ascontiguousarray(a).view(kind) for a in (matrix.indptr, matrix.indices))
+        self.indptr, self.indices = _unsigned(matrix.indptr), _unsigned(matrix.indices)
         self.diagonal = np.empty(matrix.shape[0], dtype=np.int64)
         _find_diagonal(self.indptr, self.indices, self.diagonal)
 

@@ -12,6 +12,7 @@ from evenflow.preconditioner import quartic
 from evenflow.preconditioner.hierarchy import Aggregated, Eliminated, Level
 
 __all__ = ["Expansion", "nested_iteration"]
+
 _SWEEPS = 2  # on the finest level
 _FOREST = 5  # cycles
 
