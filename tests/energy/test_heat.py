@@ -89,6 +89,19 @@ def test_baths_by_position_and_at_random(fraction: float) -> None:
     np.testing.assert_array_equal(again.hot, drawn.hot)
 
 
+def test_report_is_the_sums_over_edges(rng: np.random.Generator) -> None:
+    graph = gallery.lattice(6, 7)
+    graph = graph.replace(weights=rng.uniform(0.5, 2.0, graph.n_edges))
+    energy = HeatDiffusion.sides(graph, diffusivity=1.7, fixed={0: 3.0, 41: 8.0})
+    w = energy.initial(rng)
+    i, j = graph.edges.T
+    flow = 1.7 * graph.weights * (w[i] - w[j])
+    hot = np.isin(np.arange(42), energy.hot).astype(float)
+    report = energy.report(w)
+    assert report["diffusion_energy"] == pytest.approx(0.5 * flow @ (w[i] - w[j]), rel=1e-10)
+    assert report["heat_flow"] == pytest.approx(flow @ (hot[i] - hot[j]), rel=1e-10)
+
+
 def test_component_without_bath_is_reported() -> None:
     graph = Graph.from_edges([[0, 1], [2, 3], [4, 5]])
     energy = HeatDiffusion(graph, hot=[0], cold=[1], fixed={4: 3.0})
