@@ -25,7 +25,7 @@ def test_auto_nests_where_the_baths_are_far(heat: ef.HeatDiffusion) -> None:
     plain = ef.minimize(heat, method="newton-cg", tolerance=1e-12)
     assert result.energy == pytest.approx(plain.energy, rel=1e-10)
     random = ef.minimize(ef.HeatDiffusion.random_baths(lattice(60, 60)))
-    assert "4 sweeps, the diagonal sufficed" in random.message
+    assert "4 sweeps of relaxation, the diagonal sufficed" in random.message
 
 
 def test_the_start_does_not_matter(heat: ef.HeatDiffusion) -> None:

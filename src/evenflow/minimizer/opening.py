@@ -44,7 +44,7 @@ def opening_step(
     if metric.waiting or metric.preconditioner is None:
         if not (sweeps and problem.can_relax):
             return None
-        return problem.relax(theta, sweeps) - theta, f"{sweeps} sweeps"
+        return problem.relax(theta, sweeps) - theta, f"{sweeps} sweeps of relaxation"
     if not metric.build_couplings(problem, theta, hessian):
         return None
     step = _nest(problem, theta, metric.preconditioner)
