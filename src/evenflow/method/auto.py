@@ -66,7 +66,9 @@ class Auto(Method):
         patience = self._wait(energy) if self.patience is None else self.patience
         for round_ in range(_ROUNDS):
             sweeps = _SWEEPS if round_ == 0 else 0
-            newton = NewtonCG(inverse, patience=patience, sweeps=sweeps, follow_negative_curvature=False)
+            newton = NewtonCG(
+                inverse, patience=patience, sweeps=sweeps, enough=tolerance, follow_negative_curvature=False
+            )
             report = yield Stage(newton, stop=Decrement(tolerance) | Plateau(0.0, 20), name="newton")
             if report.status in (Status.CONVERGED, Status.PLATEAU):
                 return remark

@@ -137,7 +137,7 @@ def _newton(preconditioner: str | None, name: str) -> Callable[..., Method]:
 
         inverse = None if preconditioner is None else build_preconditioner(preconditioner, energy)
         return Direct(
-            NewtonCG(preconditioner=inverse, **options),
+            NewtonCG(preconditioner=inverse, **({"enough": tolerance} | options)),
             Decrement(tolerance) | Plateau(0.0, 20) | Steps(10_000),
             name=name,
         )

@@ -35,6 +35,7 @@ _TELLING = 8  # iterations of an inner solve whose rate of convergence is believ
 _DIGITS = 6.0  # of the residual's norm that are still to be gained when the rate is judged, about
 _FORGET = 4.0  # growth a step of the smallest Ritz value believed in
 _LOOSE = 0.9  # the same for a step that the radius cut
+_MARGIN = 0.5  # of the reduction that would do for good
 _LEVEL = 1e-10  # curvature, against the largest, that is neither up nor down where a saddle point is looked for
 _GROWTH = 3.0  # of the radius after a good step that it cut
 
@@ -84,6 +85,8 @@ class NewtonCG(Minimizer):
         Exponent of the forcing terms, in (1, 2]: the order of convergence.
     max_inner : int
         Most inner iterations of a step.
+    enough : float
+        Relative energy gap below which no inner solve aims: the tolerance of the whole solve, if there is one.
     check_saddle : bool
         Before convergence, make sure that the Hessian has no direction of negative curvature: by its
         diagonal dominance, else by conjugate gradients on a fixed pseudo-random right-hand side. A saddle
@@ -114,6 +117,7 @@ class NewtonCG(Minimizer):
     forcing: float = 0.3
     exponent: float = 1.5
     max_inner: int = 5000
+    enough: float = 0.0
     check_saddle: bool = True
     follow_negative_curvature: bool = True
 
@@ -130,6 +134,7 @@ class NewtonCG(Minimizer):
             "forcing": (0 < self.forcing < 1, "a number in (0, 1)"),
             "exponent": (1 < self.exponent <= 2, "a number in (1, 2]"),
             "max_inner": (self.max_inner >= 1, "at least 1"),
+            "enough": (self.enough >= 0, "0 or a relative gap"),
         }
         for name, (fits, expected) in limits.items():
             if not fits:
@@ -328,6 +333,9 @@ class NewtonCG(Minimizer):
         # a short solve has not seen the slowest mode: forget only slowly what longer ones have found
         self._smallest = min(_FORGET * self._smallest, self._solver.smallest)
         state.decrement = after / self._smallest  # twice the estimate: the Ritz value is no lower bound
+        if state.decrement > 0.0:
+            suffices = _MARGIN * math.sqrt(self.enough * abs(state.energy) / state.decrement)
+            self._eta = max(self._eta, min(suffices, self.forcing))
 
     def _after_failure(self, state: State) -> None:
         """No step along the model's minimiser: once more with all that was learnt forgotten, or give up."""

@@ -11,96 +11,108 @@ __all__ = ["carry_potential", "interpolate", "interpolation_weights", "repeat_ro
 
 
 @njit(cache=True, nogil=True)
-def _weigh_row(own, strong, total, damping, begin, end, idx, val):  # type: ignore[no-untyped-def]
+def _weigh_row(total, count, own, strong, damping, val, t):  # type: ignore[no-untyped-def]
     """Write one row's weights: (1 - damping) of the own group, ``damping`` of the partners' mean; they sum to one.
 
-    ``total`` holds the coupling to each coarse node, ``strong`` the sum before any was left out.
+    ``total`` holds the coupling to each of ``count`` coarse nodes, the own one, if any, first; ``strong`` the sum
+    before any was left out.
     """
     partners = damping / strong if strong > 0.0 else 0.0
     kept = 0.0
-    for q in range(begin, end):
-        weight = partners * total[idx[q]]
-        if np.int64(idx[q]) == own:
+    for q in range(count):
+        weight = partners * total[q]
+        if q == 0 and own:
             weight += 1.0 - damping if strong > 0.0 else 1.0
-        val[q] = weight
+        val[t + q] = weight
         kept += weight
     if kept > 0.0:
-        for q in range(begin, end):
-            val[q] /= kept
+        for q in range(count):
+            val[t + q] /= kept
 
 
 @njit(cache=True, nogil=True)
-def interpolate(indptr, indices, data, mark, group, n_groups, width, damping, ptr, idx, val, size):  # type: ignore[no-untyped-def]
+def interpolate(indptr, indices, data, mark, group, n_groups, width, damping, ptr, idx, val, size):  # type: ignore[no-untyped-def]  # noqa: PLR0912
     """Write the coarse nodes that each node interpolates from, and the weights.
 
     Its own group first, then those of its strong partners, at most ``width``, those of the largest total coupling.
     The weights are a Jacobi step on the constant of each group (smoothed aggregation) over the strong couplings only,
     rescaled to sum to one where partners were left out. ``size`` receives the sum of all couplings of a node.
     """
-    seen = np.full(n_groups, -1, np.int32)
+    one = np.uint32(1)
     found = np.empty(n_groups + 1, np.uint32)
-    total = np.zeros(n_groups)
+    total = np.empty(n_groups + 1)
+    slot = np.full(n_groups, -1, np.int64)  # places are counted on from row to row, so that none need be reset
+    base = np.int64(0)
     ptr[0] = 0
     t = np.int64(0)
-    for i in range(len(indptr) - 1):
-        own = np.int64(group[i])
+    for i in range(np.uint32(len(indptr) - 1)):
+        own = group[i] >= 0
         count = 0
-        if own >= 0:
-            seen[own] = i
-            total[own] = 0.0
-            found[0] = own
+        if own:
+            slot[np.uint32(group[i])] = base
+            found[0] = group[i]
+            total[0] = 0.0
             count = 1
         every = 0.0
         strong = 0.0
-        for k in range(indptr[i], indptr[i + 1]):
+        for k in range(indptr[i], indptr[i + one]):
             if indices[k] == i:
                 continue
-            every += abs(data[k])
+            a = data[k]
+            every += abs(a)
             if mark[k] & DEPENDS:
-                c = np.int64(group[indices[k]])
-                strong -= data[k]
-                if c < 0:
+                strong -= a
+                if group[indices[k]] < 0:
                     continue
-                if seen[c] != i:
-                    seen[c] = i
-                    total[c] = 0.0
+                c = np.uint32(group[indices[k]])
+                q = slot[c] - base
+                if q < 0:
+                    slot[c] = base + count
                     found[count] = c
+                    total[count] = -a
                     count += 1
-                total[c] -= data[k]
+                else:
+                    total[q] -= a
+        base += count
         size[i] = every
         if count > width:
-            for q in range(np.int64(own >= 0), width):
+            for q in range(np.int64(own), width):
                 best = q
                 for u in range(q + 1, count):
-                    if total[found[u]] > total[found[best]]:
+                    if total[u] > total[best]:
                         best = u
                 found[q], found[best] = found[best], found[q]
+                total[q], total[best] = total[best], total[q]
             count = width
         for q in range(count):
             idx[t + q] = found[q]
-        _weigh_row(own, strong, total, damping, t, t + count, idx, val)
+        _weigh_row(total, count, own, strong, damping, val, t)
         t += count
-        ptr[i + 1] = t
+        ptr[i + one] = t
 
 
 @njit(cache=True, nogil=True)
 def interpolation_weights(indptr, indices, data, mark, group, n_groups, damping, ptr, idx, val, size):  # type: ignore[no-untyped-def]
     """Write the weights that :func:`interpolate` finds, for other values of the matrix and the same coarse nodes."""
-    total = np.zeros(n_groups)
+    coupling = np.zeros(n_groups)
+    total = np.empty(n_groups + 1)
     for i in range(len(ptr) - 1):
         begin, end = np.int64(ptr[i]), np.int64(ptr[i + 1])
         for q in range(begin, end):
-            total[idx[q]] = 0.0
+            coupling[idx[q]] = 0.0
         every = 0.0
         strong = 0.0
         for k in range(indptr[i], indptr[i + 1]):
             if indices[k] != i:
                 every += abs(data[k])
                 if mark[k] & DEPENDS and data[k] < 0.0:
-                    total[np.uint32(group[indices[k]])] -= data[k]
                     strong -= data[k]
+                    if group[indices[k]] >= 0:
+                        coupling[np.uint32(group[indices[k]])] -= data[k]
         size[i] = every
-        _weigh_row(np.int64(group[i]), strong, total, damping, begin, end, idx, val)
+        for q in range(begin, end):
+            total[q - begin] = coupling[idx[q]]
+        _weigh_row(total, end - begin, group[i] >= 0, strong, damping, val, begin)
 
 
 @njit(cache=True, nogil=True)
