@@ -11,6 +11,7 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import evenflow as ef
 from conformance.minimizer import (
     DenseEnergy,
     MinimizerConformance,
@@ -403,7 +404,16 @@ def test_flexible_preconditioner_end_to_end():
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("patience", -1), ("drift", 0.0), ("growth", 1.0), ("forcing", 1.0), ("exponent", 1.0), ("max_inner", 0)],
+    [
+        ("patience", -1),
+        ("drift", 0.0),
+        ("growth", 1.0),
+        ("forcing", 1.0),
+        ("exponent", 1.0),
+        ("max_inner", 0),
+        ("sweeps", -1),
+        ("enough", -1.0),
+    ],
 )
 def test_options_out_of_range_are_refused(option, value):
     with pytest.raises(InputError, match=f"{option}="):
@@ -422,3 +432,18 @@ def test_survey_is_not_repeated_after_a_resume(monkeypatch):
     second.step(problem_of(energy), state)
     assert not asked
     assert "no multigrid was built" in second.remark()
+
+
+def test_no_inner_solve_aims_below_what_is_enough():
+    energy = HeatDiffusion.sides(lattice(60, 60))
+    exact = ef.minimize(energy, method="newton-chol", tolerance=1e-14).energy
+
+    def solve(enough):
+        newton = NewtonCG(preconditioner=Multigrid(), patience=0, enough=enough)
+        return ef.minimize(energy, method=ef.Direct(newton, stop=ef.Decrement(1e-9)))
+
+    loose, strict = solve(1e-9), solve(0.0)
+    assert loose.status is strict.status is ef.Status.CONVERGED
+    assert loose.energy - exact <= 1e-9 * exact
+    assert loose.stages[0].steps == strict.stages[0].steps
+    assert loose.counts.preconditioner < strict.counts.preconditioner
