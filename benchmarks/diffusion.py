@@ -220,6 +220,8 @@ def note_hopeless(case: Case, outcome: Comparison, hopeless: dict[str, dict[str,
 
 def measure_memory(energy: HeatDiffusion) -> float | None:
     """Peak of the resident memory during a solve by ``auto``, over what was resident before, in bytes a node."""
+    from evenflow import gallery
+    from evenflow.energy.heat import HeatDiffusion
     from evenflow.front import minimize
 
     status, clear = Path("/proc/self/status"), Path("/proc/self/clear_refs")
@@ -230,7 +232,9 @@ def measure_memory(energy: HeatDiffusion) -> float | None:
         line = next(line for line in status.read_text().splitlines() if line.startswith(name))
         return 1024 * int(line.split()[1])
 
-    minimize(energy, method="auto", max_iterations=1, progress=False)  # imports and compiled code are not its memory
+    small = gallery.lattice(60, 60)
+    for warm in (HeatDiffusion.sides(small), HeatDiffusion.random_baths(small)):
+        minimize(warm, method="auto", progress=False)  # imports and compiled code are not its memory
     clear.write_text("5")  # resets the peak
     before = resident("VmRSS")
     minimize(energy, method="auto", max_seconds=60.0, progress=False)
