@@ -172,6 +172,16 @@ def prolong(ptr, idx, val, coarse, x):  # type: ignore[no-untyped-def]
 
 
 @_scalar
+def _keep(kept, s, gathered, coarse_r, coarse_series):  # type: ignore[no-untyped-def]
+    """Take over what the kept nodes have gathered."""
+    for at in range(len(kept)):
+        i = kept[at]
+        coarse_r[at] = s[i]
+        for c in range(3):
+            coarse_series[at, c] = gathered[i, c]
+
+
+@_scalar
 def carry_elimination(ptr, idx, val, inverse, order, s, gathered, coarse_r, coarse_series):  # type: ignore[no-untyped-def]
     """Hand right-hand side and terms of eliminated nodes on to their neighbours, at last to the kept nodes.
 
@@ -186,11 +196,7 @@ def carry_elimination(ptr, idx, val, inverse, order, s, gathered, coarse_r, coar
             s[j] += p * s[i]
             for c in range(3):
                 gathered[j, c] += p * gathered[i, c]
-    for at in range(len(coarse_r)):
-        i = order[m + at]
-        coarse_r[at] = s[i]
-        for c in range(3):
-            coarse_series[at, c] = gathered[i, c]
+    _keep(order[m:], s, gathered, coarse_r, coarse_series)
 
 
 @_scalar
@@ -223,11 +229,7 @@ def settle_elimination(ptr, idx, val, inverse, order, s, gathered, coarse_r, coa
             gathered[j, 0] += p * follow * c2
             gathered[j, 1] += p * cube * c3
             gathered[j, 2] += p * cube * follow * c4
-    for at in range(len(coarse_r)):
-        i = order[m + at]
-        coarse_r[at] = s[i]
-        for c in range(3):
-            coarse_series[at, c] = gathered[i, c]
+    _keep(order[m:], s, gathered, coarse_r, coarse_series)
 
 
 @_scalar
