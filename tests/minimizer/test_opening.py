@@ -108,3 +108,16 @@ def test_resumes_bit_for_bit(spec: str, cut: int, tmp_path: Path) -> None:
     assert rest.w.tobytes() == whole.w.tobytes()
     assert rest.counts == whole.counts
     assert rest.history.energy == whole.history.energy
+
+
+def test_only_the_first_step_is_an_opening(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the gradient of the start is zero, that step leaves a saddle point, and the next one is Newton's."""
+    asked = []
+    monkeypatch.setattr("evenflow.minimizer.newton_cg.opening_step", lambda *given: asked.append(given))
+    energy = ef.Energy(lattice(12, 12), pair=lambda x: x**2 / 2, node=lambda w: (w**2 - 1) ** 2 / 4)
+    method = ef.Direct(ef.NewtonCG(ef.Multigrid(coarsest=8), patience=0), stop=ef.Decrement(1e-10))
+    result = ef.minimize(energy, np.zeros(144), method=method)
+    assert not asked
+    np.testing.assert_allclose(np.abs(result.w), 1.0, atol=1e-4)
+    ef.minimize(energy, np.full(144, 0.9), method=method)
+    assert len(asked) == 1

@@ -11,13 +11,13 @@ import numpy.typing as npt
 
 from evenflow.energy.base import FloatArray
 from evenflow.energy.cache import KernelModule, load
-from evenflow.energy.pattern import HessianPattern
 from evenflow.energy.potential import Potential
 from evenflow.energy.threads import run_chunks, split_rows
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
 
+    from evenflow.energy.pattern import HessianPattern
     from evenflow.graph import Graph
 
 __all__ = ["Engine"]
@@ -169,6 +169,8 @@ class Engine:
     def hessian(self, w: FloatArray) -> sp.csr_array:
         """Sparse Hessian at w; one matrix for each thread, refreshed in place."""
         if self._pattern is None:
+            from evenflow.energy.pattern import HessianPattern
+
             self._pattern = HessianPattern(self._potential, self._graph)
         pattern = self._pattern
         matrix = self._scratch.__dict__.get("matrix")

@@ -217,11 +217,9 @@ class HeatDiffusion(Energy):
         """Energy of each term, temperature range, heat flow from hot to cold, components without a bath."""
         w, gradient = self.impose(w), np.empty(self.size)
         energy, strength = self._engine.gradient(w, gradient), self.constants["strength"]
-        off = {
-            name: w[nodes] - self.constants[name] for name, nodes in (("t_hot", self.hot), ("t_cold", self.cold))
-        }  # fmt: skip
-        bath = sum(strength * float(np.square(np.square(x)).sum()) for x in off.values())
-        pull = 4.0 * strength * off["t_hot"] ** 3  # of the baths; the rest of the gradient is what neighbours draw
+        hot, cold = w[self.hot] - self.constants["t_hot"], w[self.cold] - self.constants["t_cold"]
+        bath = strength * float(sum(np.square(np.square(x)).sum() for x in (hot, cold)))
+        pull = 4.0 * strength * hot**3  # of the baths; the rest of the gradient is what neighbours draw
         return {
             "diffusion_energy": energy - bath,
             "bath_energy": bath,

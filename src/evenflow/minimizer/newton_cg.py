@@ -160,7 +160,10 @@ class NewtonCG(Minimizer):
         self._square = 0.0  # g . P^-1 g, zero while P^-1 g is not at hand
         self._spent = 0  # inner iterations while the preconditioner waits
         self._stale, self._verified, self._failed = True, False, False
-        self._opening, self._opened = problem.constant_couplings, ""  # whether that step is still to come; what it was
+        self._opening, self._opened = (
+            problem.constant_couplings,
+            "",
+        )  # whether the first step is an opening; what it was
         self._surveyed = False
         self._first_norm = state.gradient_norm
         self._indefinite = False  # whether the last solve met negative curvature
@@ -173,7 +176,8 @@ class NewtonCG(Minimizer):
     def step(self, problem: Problem, state: State) -> None:
         """Inner solve, line search; then the model, the radius and the forcing term of the next step."""
         state.note, state.inner = "", 0
-        if self._opening and state.gradient_norm > 0.0 and self._open(problem, state):
+        opening, self._opening = self._opening, False
+        if opening and state.gradient_norm > 0.0 and self._open(problem, state):
             return
         model = self._model or self._build(problem, state)
         if state.gradient_norm == 0.0:
@@ -204,7 +208,6 @@ class NewtonCG(Minimizer):
 
     def _open(self, problem: Problem, state: State) -> bool:
         """The first step, where only the diagonal of the Hessian depends on theta; whether one was made."""
-        self._opening = False
         model = self._linearise(problem, state, light=False)
         self._survey(problem, model)
         found = opening_step(problem, state.theta, self._metric, model.hessian, self.sweeps)

@@ -125,7 +125,7 @@ def _subtract(ptr, idx, val, inverse, x, r):  # type: ignore[no-untyped-def]
 
 @_dense
 def _solve_dense(upper, r, x):  # type: ignore[no-untyped-def]
-    """Set x to U U^T r, with U^T = ``upper``^T the inverse of the Cholesky factor."""
+    """Set x to U U^T r, with U = ``upper`` the transposed inverse of the Cholesky factor."""
     n = len(r)
     s = np.zeros(n)
     for j in range(n):
