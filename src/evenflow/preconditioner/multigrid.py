@@ -18,7 +18,7 @@ from evenflow.preconditioner.hierarchy import Aggregated, Level, Matrix, Recipe,
 from evenflow.preconditioner.layout import Layout
 from evenflow.preconditioner.nested import Expansion, nested_iteration
 from evenflow.preconditioner.pattern import Pattern, check_matrix, check_vectors
-from evenflow.preconditioner.quartic import is_convex
+from evenflow.preconditioner.quartic import make_convex
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
@@ -267,7 +267,9 @@ class Multigrid(Preconditioner):
         if potential is None:
             return None
         series = np.column_stack([potential, third, fourth])
-        return nested_iteration(self._levels, Expansion(-gradient, series)) if is_convex(series) else None
+        if not make_convex(series, diagonal):
+            return None
+        return nested_iteration(self._levels, Expansion(-gradient, series))
 
     def apply(self, r: FloatArray, out: FloatArray | None = None) -> FloatArray:
         """Return one cycle's approximation of A^-1 r."""

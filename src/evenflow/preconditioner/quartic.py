@@ -14,7 +14,7 @@ __all__ = [
     "carry",
     "carry_elimination",
     "forward",
-    "is_convex",
+    "make_convex",
     "prolong",
     "recentre",
     "settle",
@@ -23,6 +23,7 @@ __all__ = [
     "subtract",
 ]
 
+_ROUND_OFF = 1e-12  # of the diagonal
 _SWEEPS = 40  # on the coarsest level
 _TRIALS = 12
 _CLOSE = 0.02  # of a step of a node: the next level, or the next sweep, changes more than that
@@ -31,12 +32,19 @@ _scalar = njit(cache=True, nogil=True, error_model="numpy")
 
 
 @_scalar
-def is_convex(series):  # type: ignore[no-untyped-def]
-    """Whether every node's term is convex: c2 + c3 x + c4 x^2 / 2 >= 0 for all x."""
+def make_convex(series, diagonal):  # type: ignore[no-untyped-def]
+    """Whether every node's term is convex, c2 + c3 x + c4 x^2 / 2 >= 0 for all x.
+
+    What c2 lacks by no more than the round-off of the matrix's diagonal, which it is a difference of, is added to it.
+    """
     for i in range(len(series)):
         c2, c3, c4 = series[i, 0], series[i, 1], series[i, 2]
-        if not (c2 >= 0.0 and c4 >= 0.0 and c3 * c3 <= 2.0 * c2 * c4 * (1.0 + 1e-9)):
+        least = 0.0
+        if c3 != 0.0:
+            least = 0.5 * c3 * c3 / c4 if c4 > 0.0 else np.inf
+        if not (c4 >= 0.0 and c2 >= least - _ROUND_OFF * (least + abs(diagonal[i]))):
             return False
+        series[i, 0] = max(c2, least)
     return True
 
 
