@@ -170,7 +170,8 @@ def flaw(pivot, reference, tiny, negative):  # type: ignore[no-untyped-def]
 def invert_pivots(diagonal, potential, apart, scale, tiny, negative, inverse):  # type: ignore[no-untyped-def]
     """Write 1 / pivot. The pivots are the diagonal, to which the potential is added if it is kept ``apart``.
 
-    A pivot that is not above ``tiny`` times its ``scale`` (without one: the mean of all) is replaced by that scale.
+    A pivot that is not above ``tiny`` times its ``scale`` (without one: the mean of all) is replaced by that scale;
+    if the potential is apart, it becomes all of the pivot, so that what rounding left of the couplings is gone.
     Returns how many were so, and how many of them were less than minus ``negative`` times their scale.
     """
     n = len(diagonal)
@@ -190,5 +191,7 @@ def invert_pivots(diagonal, potential, apart, scale, tiny, negative, inverse):  
             below += kind == BELOW
             pivot = reference if reference > 0.0 else 1.0
             potential[i] = pivot
+            if apart:
+                diagonal[i] = 0.0
         inverse[i] = 1.0 / pivot
     return zero, below
