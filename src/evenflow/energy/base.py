@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -53,7 +54,7 @@ class BaseEnergy(ABC):
     @property
     def size(self) -> int:
         """Number of scalar unknowns, fixed ones included."""
-        return int(np.prod(self.shape))
+        return int(math.prod(self.shape))
 
     def impose(self, w: npt.ArrayLike) -> FloatArray:
         """Return w as a float64 array of the right shape, fixed nodes set to their values.

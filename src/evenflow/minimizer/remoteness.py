@@ -73,5 +73,6 @@ def remoteness(rows: Rows, data: FloatArray) -> float:
         In [0, 1]; 0.0 where the matrix is seen not to be diagonally dominant, of which nothing can be foretold so.
     """
     n = len(rows.indptr) - 1
-    starts = np.unique(np.linspace(0, n - 1, min(n // _NEAR + 1, _SAMPLES)).astype(np.uint32))
+    count = min(n // _NEAR + 1, _SAMPLES)
+    starts = (np.arange(count) * max(n - 1, 0) // max(count - 1, 1)).astype(np.uint32)
     return max(int(_count_remote(rows.indptr, rows.indices, data, starts)), 0) / max(len(starts), 1)

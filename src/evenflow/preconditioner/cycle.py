@@ -10,9 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from evenflow.preconditioner.half import BELOW, SOUND, ZERO, flaw
-
-__all__ = ["AGGREGATE", "DIRECT", "ELIMINATE", "SMOOTH", "factor_dense", "run_cycle"]
+__all__ = ["AGGREGATE", "DIRECT", "ELIMINATE", "SMOOTH", "run_cycle"]
 
 AGGREGATE = 0
 ELIMINATE = 1
@@ -124,57 +122,15 @@ def _subtract(ptr, idx, val, inverse, x, r):  # type: ignore[no-untyped-def]
 
 
 @_dense
-def _solve_dense(upper, r, x):  # type: ignore[no-untyped-def]
-    """Set x to U U^T r, with U = ``upper`` the transposed inverse of the Cholesky factor."""
-    n = len(r)
-    s = np.zeros(n)
-    for j in range(n):
-        t = r[j]
-        for i in range(j, n):
-            s[i] += upper[j, i] * t
-    for j in range(n):
+def _solve_dense(inverse, r, x):  # type: ignore[no-untyped-def]
+    """Set x to M^T M r, with M = ``inverse`` the inverse of the Cholesky factor, lower triangular."""
+    x[:] = 0.0
+    for i in range(len(r)):
         t = 0.0
-        for i in range(j, n):
-            t += upper[j, i] * s[i]
-        x[j] = t
-
-
-@_dense
-def factor_dense(dense, tiny, negative):  # type: ignore[no-untyped-def]
-    """Transposed inverse of the Cholesky factor of a dense matrix given by its lower triangle, which is overwritten.
-
-    Pivots that are zero but for rounding, or negative, are replaced by the diagonal entry.
-    Returns the inverse, and how many pivots were zero and negative.
-    """
-    n = len(dense)
-    zero = 0
-    below = 0
-    for j in range(n):
-        entry = abs(dense[j, j])
-        pivot = dense[j, j]
-        for k in range(j):
-            pivot -= dense[j, k] * dense[j, k]
-        kind = flaw(pivot, entry, tiny, negative)
-        if kind != SOUND:
-            zero += kind == ZERO
-            below += kind == BELOW
-            pivot = entry if entry > 0.0 else 1.0
-        root = np.sqrt(pivot)
-        dense[j, j] = root
-        for i in range(j + 1, n):
-            t = dense[i, j]
-            for k in range(j):
-                t -= dense[i, k] * dense[j, k]
-            dense[i, j] = t / root
-    upper = np.zeros((n, n))
-    for j in range(n):
-        upper[j, j] = 1.0 / dense[j, j]
-        for i in range(j + 1, n):
-            t = 0.0
-            for k in range(j, i):
-                t -= dense[i, k] * upper[j, k]
-            upper[j, i] = t / dense[i, i]
-    return upper, zero, below
+        for j in range(i + 1):
+            t += inverse[i, j] * r[j]
+        for j in range(i + 1):
+            x[j] += inverse[i, j] * t
 
 
 @njit(cache=True, nogil=True)

@@ -14,7 +14,7 @@ from evenflow.preconditioner import cycle
 from evenflow.preconditioner.base import Preconditioner, PreconditionerCost
 from evenflow.preconditioner.definite import definite_part
 from evenflow.preconditioner.half import count_lower, find_lower, take_values
-from evenflow.preconditioner.hierarchy import Aggregated, Level, Matrix, Recipe, UintArray, descend
+from evenflow.preconditioner.hierarchy import Aggregated, Direct, Level, Matrix, Recipe, UintArray, descend
 from evenflow.preconditioner.layout import Layout
 from evenflow.preconditioner.nested import Expansion, nested_iteration
 from evenflow.preconditioner.pattern import Pattern, check_matrix, check_vectors
@@ -182,6 +182,7 @@ class Multigrid(Preconditioner):
             if finest.potential is not None and np.isfinite(diagonal.sum()):
                 for level in self._levels:
                     level.refresh()
+                self._factor()
                 if not any(level.negative for level in self._levels):
                     self._pack(matrix)
                     self.cost.record(time.perf_counter() - began, fresh=False)
@@ -208,8 +209,16 @@ class Multigrid(Preconditioner):
         else:
             for level in self._levels:
                 level.refresh()
+        if not couplings:
+            self._factor()
         matrix.data = None  # it belongs to the caller and may change
         return matrix.potential is not None
+
+    def _factor(self) -> None:
+        """Factor the coarsest level, if it is to be."""
+        coarsest = self._levels[-1]
+        if isinstance(coarsest, Direct):
+            coarsest.factor()
 
     def _finest(self, rows: tuple[UintArray, UintArray]) -> Matrix:
         """The matrix of the finest level, its values still to come."""
