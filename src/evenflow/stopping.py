@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections import deque
 from dataclasses import dataclass
@@ -48,6 +49,10 @@ class StoppingRule(ABC):
     def check(self, state: State) -> Status | None:
         """The status to end with, or None to go on."""
 
+    def fresh(self) -> StoppingRule:
+        """A copy for another stage; what this one remembers is forgotten by :meth:`reset`."""
+        return copy.copy(self)
+
     def __or__(self, other: StoppingRule) -> AnyOf:
         return AnyOf([self, other])
 
@@ -57,6 +62,10 @@ class AnyOf(StoppingRule):
     """Stop as soon as one of several rules does."""
 
     rules: list[StoppingRule]
+
+    def fresh(self) -> AnyOf:
+        """Copies of all."""
+        return AnyOf([rule.fresh() for rule in self.rules])
 
     def reset(self, state: State) -> None:
         """Reset all."""

@@ -48,6 +48,8 @@ class Metric:
         The point where the preconditioner was first built, which a hierarchy may have its structure from.
     built_apart : bool
         Whether it was built for the couplings alone.
+    matrix : csr_array or None
+        The last one it was built or refreshed for; its diagonal may have changed since.
     seconds : float
         Spent on building and refreshing.
     """
@@ -62,6 +64,7 @@ class Metric:
     note: str = ""
     failures: int = 0
     built_apart: bool = False
+    matrix: sp.csr_array | None = field(default=None, repr=False)
     _pause: int = 0  # refreshes to come that leave the preconditioner alone
     _rows: Rows | None = field(default=None, repr=False)
     _diagonal: FloatArray = field(default_factory=lambda: np.empty(0), repr=False)
@@ -117,7 +120,8 @@ class Metric:
     ) -> None:
         """Build or update for the matrix at ``theta`` (given, or asked of the problem).
 
-        ``diagonal``, if given, is its diagonal, and only that differs from the last refresh. ``indefinite`` says
+        ``diagonal``, if given, is its diagonal, and only that differs from the last refresh; nothing else is asked of
+        a problem whose couplings are constant and known. ``indefinite`` says
         that the matrix may be, so that a diagonal metric needs a diagonal that dominates it.
         """
         if self.preconditioner is None:
@@ -125,7 +129,9 @@ class Metric:
                 self.inverse = np.ones(problem.size)
             return
         began = time.perf_counter()
-        matrix = self._matrix(problem, theta) if matrix is None else matrix
+        if matrix is None:
+            matrix, diagonal = self._ask(problem, theta)
+        self.matrix = matrix
         self._measure(matrix, diagonal)
         if indefinite and self._rows is not None and (self.waiting or self.preconditioner.name == "jacobi"):
             self._rows.dominate(matrix.data, self._diagonal)
@@ -153,12 +159,19 @@ class Metric:
         except Breakdown:  # which the refresh to come will meet again, and tell
             self.built_apart = False
         if self.built_apart:
+            self.matrix = matrix
             problem.counts.factorisation += 1
             self.built_at = theta.copy()
         self.seconds += time.perf_counter() - began
         return self.built_apart
 
-    def _matrix(self, problem: Problem, theta: FloatArray) -> sp.csr_array:
+    def _ask(self, problem: Problem, theta: FloatArray) -> tuple[sp.csr_array, FloatArray | None]:
+        """The matrix to stand for, or the last one and what its diagonal is now."""
+        if self.matrix is not None and self.source == "hessian" and problem.constant_couplings:
+            return self.matrix, problem.hessian_diagonal(theta)
+        return self._assemble(problem, theta), None
+
+    def _assemble(self, problem: Problem, theta: FloatArray) -> sp.csr_array:
         """The matrix to stand for: without a sparse Hessian always the curvature."""
         return problem.hessian(theta) if self.source == "hessian" and problem.has_hessian else problem.curvature()
 
@@ -216,6 +229,10 @@ class Metric:
         self._take_diagonal(matrix, diagonal, self._scratch)
         return float(relative_change(self._scratch, self._diagonal))
 
+    def drift_at(self, problem: Problem, theta: FloatArray) -> float:
+        """The same for the matrix at ``theta``."""
+        return self.drift(*self._ask(problem, theta))
+
     def apply(self, problem: Problem, r: FloatArray, out: FloatArray) -> FloatArray:
         """Write P^-1 r to ``out``."""
         if self.inverse is not None:
@@ -242,7 +259,7 @@ class Metric:
         if "built_at" in saved:
             self.waiting, built_at = False, np.array(saved["built_at"])
             if saved["built_apart"]:
-                self.build_couplings(problem, built_at, self._matrix(problem, built_at))
+                self.build_couplings(problem, built_at, self._assemble(problem, built_at))
             else:
                 self.refresh(problem, built_at)
         self.waiting, self._pause = bool(saved["waiting"]), 0

@@ -93,6 +93,9 @@ class NewtonCG(Minimizer):
         point is left along the direction found.
     follow_negative_curvature : bool
         Otherwise a step that meets negative curvature is not made, and the status is NOT_CONVEX.
+    follow_nested_iteration : bool
+        Otherwise the status is OPENED after it, so that a method can go on that keeps what it has learnt from step to
+        step; it may inherit the preconditioner.
 
     References
     ----------
@@ -120,6 +123,7 @@ class NewtonCG(Minimizer):
     enough: float = 0.0
     check_saddle: bool = True
     follow_negative_curvature: bool = True
+    follow_nested_iteration: bool = True
 
     name: ClassVar[str] = "newton-cg"
     needs_hvp: ClassVar[bool] = True
@@ -139,6 +143,11 @@ class NewtonCG(Minimizer):
         for name, (fits, expected) in limits.items():
             if not fits:
                 raise InputError(f"{name}={getattr(self, name)}: expected {expected}")
+
+    @property
+    def metric(self) -> Metric:
+        """What it preconditions with."""
+        return self._metric
 
     def init(self, problem: Problem, theta: FloatArray) -> State:
         """Evaluate the start; the preconditioner is built by the first step."""
@@ -220,6 +229,8 @@ class NewtonCG(Minimizer):
             return False
         self._search.accept(state, energy)
         self._opened, state.decrement = note, math.nan
+        if self._metric.built_apart and not self.follow_nested_iteration:
+            state.status = Status.OPENED
         return True
 
     def _survey(self, problem: Problem, model: Model) -> None:

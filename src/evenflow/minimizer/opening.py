@@ -57,8 +57,11 @@ def _nest(problem: Problem, theta: FloatArray, preconditioner: Preconditioner) -
     A convex energy keeps nothing of its start. What is rough in it would cost as many cycles to remove as the minimum
     to find; the mean has nothing rough.
     """
-    free = problem.energy.free_mask().ravel()
-    mean = np.where(free, theta.mean(where=free), theta)
+    if problem.energy.fixed is None:
+        mean = np.full_like(theta, theta.mean())
+    else:
+        free = problem.energy.free_mask().ravel()
+        mean = np.where(free, theta.mean(where=free), theta)
     gradient = problem.value_and_gradient(mean)[1]
     step = preconditioner.nest(gradient, problem.hessian_diagonal(mean), *problem.diagonal_series(mean))
     if step is None:

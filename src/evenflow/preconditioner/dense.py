@@ -30,6 +30,8 @@ def invert_factor(matrix: FloatArray, tiny: float, negative: float) -> tuple[Flo
         The inverse, lower triangular, and how many pivots were zero and negative.
     """
     zero = below = 0
+    if len(matrix) == 0:
+        return matrix, zero, below
     factor, failed = lapack.dpotrf(matrix.T, lower=0)
     pivots = np.square(factor.diagonal())
     if failed or not (pivots > tiny * matrix.diagonal()).all():

@@ -100,7 +100,7 @@ class Multigrid(Preconditioner):
     width: int = 0
     coarsest: int = 64
     block: int = 1
-    cost: PreconditionerCost = field(default_factory=PreconditionerCost, init=False, repr=False, compare=False)
+    _cost: PreconditionerCost = field(default_factory=PreconditionerCost, init=False, repr=False, compare=False)
     _pattern: Pattern | None = field(default=None, init=False, repr=False, compare=False)
     _levels: list[Level] = field(default_factory=list, init=False, repr=False, compare=False)
     _layout: Layout | None = field(default=None, init=False, repr=False, compare=False)
@@ -121,6 +121,16 @@ class Multigrid(Preconditioner):
                 raise InputError(f"{name}={getattr(self, name)}: expected a positive integer")
 
     @property
+    def cost(self) -> PreconditionerCost:  # type: ignore[override]
+        """What it cost; memory is added up when asked for."""
+        levels, cost = self._levels, self._cost
+        if levels:
+            cost.levels = len(levels)
+            cost.fill = sum(level.matrix.entries for level in levels) / max(levels[0].matrix.entries, 1)
+            cost.nbytes = _nbytes(levels) + getattr(self._layout, "nbytes", 0) + getattr(self._place, "nbytes", 0)
+        return cost
+
+    @property
     def refresh_cost(self) -> float:
         """One application where only the potential changes, about three otherwise (when last refreshed)."""
         return 1.0 if self._levels and self._levels[0].matrix.potential is not None else 3.0
@@ -139,8 +149,8 @@ class Multigrid(Preconditioner):
         if self._definite:
             assert self._pattern is not None
             self._fill(definite_part(self._pattern.indptr, self._pattern.indices, data))
-        self._pack(matrix)
-        self.cost.record(time.perf_counter() - began, fresh=fresh)
+        self._pack()
+        self._cost.record(time.perf_counter() - began, fresh=fresh)
 
     def _take(self, matrix: sp.csr_array) -> tuple[FloatArray, bool]:
         """Values of a matrix, and whether its pattern is new."""
@@ -167,7 +177,7 @@ class Multigrid(Preconditioner):
         data, fresh = self._take(matrix)
         apart = self._fill(data, couplings=True)
         self._definite = False
-        self.cost.record(time.perf_counter() - began, fresh=fresh)
+        self._cost.record(time.perf_counter() - began, fresh=fresh)
         return apart
 
     def refresh_diagonal(self, matrix: sp.csr_array, diagonal: FloatArray) -> None:
@@ -184,8 +194,8 @@ class Multigrid(Preconditioner):
                     level.refresh()
                 self._factor()
                 if not any(level.negative for level in self._levels):
-                    self._pack(matrix)
-                    self.cost.record(time.perf_counter() - began, fresh=False)
+                    self._pack()
+                    self._cost.record(time.perf_counter() - began, fresh=False)
                     return
         super().refresh_diagonal(matrix, diagonal)
 
@@ -242,16 +252,11 @@ class Multigrid(Preconditioner):
             return _SOLVED if levels[k].matrix.entries <= _SMALL * levels[0].matrix.entries else 1
         return 2 if len(above) > 1 and levels[k].matrix.entries <= _CHEAP * above[-1].matrix.entries else 1
 
-    def _pack(self, matrix: sp.csr_array) -> None:
-        """Hand the numbers of the levels to the cycle; fill in the cost."""
-        if self._layout is not None:
-            self._layout.fill(self._levels)
-            return
-        self._layout = Layout(self._levels, [self._visits(k) for k in range(len(self._levels))])
+    def _pack(self) -> None:
+        """Hand the numbers of the levels to the cycle."""
+        if self._layout is None:
+            self._layout = Layout(self._levels, [self._visits(k) for k in range(len(self._levels))])
         self._layout.fill(self._levels)
-        self.cost.levels = len(self._levels)
-        self.cost.fill = sum(level.matrix.entries for level in self._levels) / max(matrix.nnz, 1)
-        self.cost.nbytes = _nbytes(self._levels) + self._layout.nbytes + getattr(self._place, "nbytes", 0)
 
     def nest(
         self, gradient: FloatArray, diagonal: FloatArray, third: FloatArray, fourth: FloatArray
@@ -292,9 +297,10 @@ class Multigrid(Preconditioner):
     def __str__(self) -> str:
         if not self._levels:
             return "Multigrid: not built"
+        cost = self.cost
         lines = [
-            f"Multigrid ({self.cycle}-cycle): {len(self._levels)} levels, operator complexity {self.cost.fill:.2f}, "
-            f"{self.cost.nbytes / 1e6:.1f} MB, built in {self.cost.setup_seconds:.3g} s",
+            f"Multigrid ({self.cycle}-cycle): {cost.levels} levels, operator complexity {cost.fill:.2f}, "
+            f"{cost.nbytes / 1e6:.1f} MB, built in {cost.setup_seconds:.3g} s",
             f"{'level':>6} {'rows':>9} {'entries':>10}  kind",
         ]
         for k, level in enumerate(self._levels):
