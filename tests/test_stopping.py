@@ -73,6 +73,18 @@ def test_stagnation_estimates_the_gap_of_linear_convergence(rate: float, offset:
     assert energies[step] - offset <= 1e-5 * abs(energies[step]) + 1e-12 * 100
 
 
+def test_a_fresh_rule_is_independent() -> None:
+    rule = Plateau(0.0, 2) | Fluctuation(1e-3, 3)
+    one, two = rule.fresh(), rule.fresh()
+    assert one == rule
+    zero = np.zeros(1)
+    for copy in (one, two):
+        copy.reset(State(zero, 1.0, zero, 1.0))
+    flat = [one.check(State(zero, 1.0, zero, 1.0)) for _ in range(2)]
+    falling = [two.check(State(zero, energy, zero, 1.0)) for energy in (0.5, 0.2)]
+    assert (flat, falling) == ([None, Status.PLATEAU], [None, None])
+
+
 def test_stagnation_is_not_fooled_by_a_plunge() -> None:
     """From a far start the energy falls by decades, then slowly: only the slow part tells the gap."""
     energies = [1e6 * 0.1**k for k in range(9)] + [1e-2 * 0.9**k + 1.0 for k in range(400)]

@@ -44,11 +44,16 @@ def test_clock_stands_still_while_recording(heat, rng):
         return heat.value(w)
 
     judge.value = slow_value
+
+    def slow_point():
+        now[0] += 100.0
+        return heat.initial(rng)
+
     recorder = Recorder(heat, clock=lambda: now[0], judge=judge)
     with recorder.running():
-        for _ in range(5):
+        for k in range(5):
             now[0] += 1.0  # work
-            recorder.record(heat.initial(rng))
+            recorder.record(slow_point if k % 2 else heat.initial(rng))
     assert recorder.seconds == 5.0
     assert recorder.seconds_at == [1.0, 2.0, 3.0, 4.0, 5.0]
 

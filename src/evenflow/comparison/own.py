@@ -61,7 +61,7 @@ class OwnMethod(Peer):
         from evenflow.front import minimize
 
         def callback(snapshot: Snapshot) -> bool:
-            return run.record(snapshot.w)
+            return run.record(lambda: snapshot.w)  # the copy is the recorder's, so its clock stands still
 
         if self.matched_start:
             run.record(w0)

@@ -142,16 +142,16 @@ class Recorder:
         """Whether the last recorded point is at the target or below."""
         return self.target is not None and bool(self._points) and self._points[-1][1] <= self.target
 
-    def record(self, w: FloatArray) -> bool:
+    def record(self, w: FloatArray | Callable[[], FloatArray]) -> bool:
         """Evaluate ``w`` with the clock stopped; return whether the run should end.
 
         Parameters
         ----------
-        w : ndarray
+        w : ndarray, or callable that returns one
             Node states, of the energy's shape or flat.
         """
         ran = self._pause()
-        state = np.array(w, dtype=np.float64).reshape(self.energy.shape)
+        state = np.array(w() if callable(w) else w, dtype=np.float64).reshape(self.energy.shape)
         self._points.append((self._spent, float(self._judge.value(self._judge.impose(state)))))
         self.w = state
         if ran:

@@ -22,7 +22,7 @@ _ROUNDS = 6  # of L-BFGS out of a nonconvex region before it is left to finish a
 _SMALL, _MIDDLE = 4_000, 50_000
 _PATIENCE_SMALL, _PATIENCE_MIDDLE, _PATIENCE_LARGE, _PATIENCE_TREE = 300, 140, 70, 40
 _SWEEPS = 4  # a step of Newton with its inner solve costs about as much, and gains less from afar
-_PAIRS = 3  # after nested iteration: more cost time and save nothing
+_PAIRS = 1  # after nested iteration: more cost time and save nothing
 _CHOLESKY_SIZE = 20_000  # unknowns; beyond, the fill of a factor outweighs what it saves over a multigrid cycle
 
 

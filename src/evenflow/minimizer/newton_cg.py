@@ -31,6 +31,8 @@ __all__ = ["NewtonCG"]
 _SLOPE = 0.1  # of the line search: what a full Newton step along a quartic leaves (8 / 27) asks for a longer one
 _REMOTE = 0.3  # share of remote nodes above which the diagonal is not even tried
 _SMALL = 2_000  # unknowns up to which building costs more than trying the diagonal
+_THIN = 4.0  # entries a row up to which most unknowns are eliminated, and building costs little
+_SMALL_THIN = 500
 _TELLING = 8  # iterations of an inner solve whose rate of convergence is believed
 _DIGITS = 6.0  # of the residual's norm that are still to be gained when the rate is judged, about
 _FORGET = 4.0  # growth a step of the smallest Ritz value believed in
@@ -235,7 +237,10 @@ class NewtonCG(Minimizer):
 
     def _survey(self, problem: Problem, model: Model) -> None:
         """Once: whether so many nodes are remote that the diagonal need not be tried."""
-        if self._surveyed or not self._metric.waiting or model.hessian is None or problem.size <= _SMALL:
+        if self._surveyed or not self._metric.waiting or model.hessian is None:
+            return
+        thin = model.hessian.nnz <= _THIN * problem.size
+        if problem.size <= (_SMALL_THIN if thin else _SMALL):
             return
         assert model.rows is not None
         self._surveyed = True

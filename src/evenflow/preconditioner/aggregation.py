@@ -59,8 +59,8 @@ def couplings(indptr, indices, data, threshold, mark):  # type: ignore[no-untype
     for i in range(n):
         m = 0.0
         for k in range(indptr[i], indptr[i + 1]):
-            if -data[k] > m and indices[k] != i:
-                m = -data[k]
+            a = -data[k] if indices[k] != i else 0.0
+            m = a if a > m else m
         least[i] = max(slack * threshold * m, TINY_COUPLING)
     for i in range(n):
         here = least[i]
