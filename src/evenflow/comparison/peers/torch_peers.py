@@ -111,7 +111,9 @@ class FirstOrderPeer(Peer):
 
         while not run.overdue:
             optimizer.zero_grad()
-            run.energy.torch_value(point()).backward(create_graph=self.second_backward)  # type: ignore[no-untyped-call]
+            value = run.energy.torch_value(point())
+            # as torch advises, instead of backward(create_graph=True), which it warns of once in a process
+            (parameter.grad,) = torch.autograd.grad(value, parameter, create_graph=self.second_backward)
             run.counts.gradient += 1
             optimizer.step()
             run.visit(point().detach().numpy())
