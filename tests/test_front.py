@@ -12,6 +12,7 @@ import pytest
 import torch
 
 import evenflow as ef
+from evenflow.minimizer import LBFGS, Adam, NewtonCG
 from evenflow.solve import Snapshot
 
 
@@ -222,3 +223,21 @@ def test_result_round_trip(heat: ef.HeatDiffusion, tmp_path) -> None:
     assert found.problem is not None
     assert found.problem.value(found.w) == result.energy
     assert "status:        CONVERGED" in repr(found)
+
+
+@pytest.mark.parametrize("minimizer", [LBFGS(memory=4), NewtonCG(), Adam(lr=0.5)])
+def test_a_bare_minimizer_is_a_method(minimizer) -> None:
+    energy = ef.HeatDiffusion(ef.gallery.lattice(6, 6), hot=[0], cold=[35])
+    result = ef.minimize(energy, method=minimizer)
+    assert not result.status.failed
+    assert result.method == minimizer.name
+    assert result.energy == pytest.approx(ef.minimize(energy).energy, rel=1e-5)
+    with pytest.raises(ef.InputError, match="options"):
+        ef.minimize(energy, method=minimizer, lr=0.1)
+
+
+@pytest.mark.parametrize("method", [3, ["lbfgs"], LBFGS])
+def test_what_is_no_method_is_refused(method) -> None:
+    energy = ef.HeatDiffusion(ef.gallery.lattice(6, 6), hot=[0], cold=[35])
+    with pytest.raises(ef.InputError, match="method="):
+        ef.minimize(energy, method=method)

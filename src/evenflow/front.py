@@ -14,6 +14,7 @@ from evenflow.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from evenflow.energy.base import BaseEnergy, FloatArray
 from evenflow.errors import InputError
 from evenflow.method import DEFAULT_TOLERANCE, Method, build_method
+from evenflow.minimizer import Minimizer
 from evenflow.progress import ProgressBar
 from evenflow.result import Result
 from evenflow.solve import Budget, Snapshot, Solve
@@ -29,7 +30,7 @@ def minimize(
     energy: BaseEnergy,
     w0: Any = None,
     *,
-    method: str | Method = "auto",
+    method: str | Method | Minimizer = "auto",
     seed: int = 0,
     tolerance: float | None = None,
     gtol: float | None = None,
@@ -51,8 +52,8 @@ def minimize(
     w0 : array_like or torch.Tensor, shape (n,) or (n, d), optional
         Start. Without one, ``energy.initial(numpy.random.default_rng(seed))``, or the papers' own network start
         for the network methods.
-    method : str or Method
-        A name of ``evenflow methods``, or a recipe such as :class:`TwoStage`.
+    method : str, Method or Minimizer
+        A name of ``evenflow methods``, a recipe such as :class:`TwoStage`, or a minimizer, to work on the states alone.
     seed : int
         Of everything random. Same seed, same result.
     tolerance : float, optional
@@ -154,7 +155,7 @@ def minimize_many(
     energy: BaseEnergy,
     starts: int | Iterable[npt.ArrayLike],
     *,
-    method: str | Method = "auto",
+    method: str | Method | Minimizer = "auto",
     seed: int = 0,
     n_jobs: int = 1,
     **options: Any,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from scipy.optimize import OptimizeResult
 
     from evenflow.method import Method
+    from evenflow.minimizer import Minimizer
     from evenflow.result import Result
     from evenflow.solve import Snapshot
 
@@ -28,7 +29,7 @@ __all__ = ["scipy_method"]
 class ScipyMethod:
     """A ``method`` for :func:`scipy.optimize.minimize`; made by :func:`scipy_method`."""
 
-    def __init__(self, graph: Graph, method: str | Method) -> None:
+    def __init__(self, graph: Graph, method: str | Method | Minimizer) -> None:
         self.graph, self.method = graph, method
 
     def __call__(
@@ -71,7 +72,7 @@ class ScipyMethod:
         return _outcome(result, energy)
 
 
-def scipy_method(graph: Graph, method: str | Method = "auto") -> ScipyMethod:
+def scipy_method(graph: Graph, method: str | Method | Minimizer = "auto") -> ScipyMethod:
     """Return a ``method`` for :func:`scipy.optimize.minimize` that knows the graph of the unknowns.
 
     The graph's Laplacian becomes the preconditioner; ``hessp`` is used if given, else ``hess``, else differences of
@@ -81,7 +82,7 @@ def scipy_method(graph: Graph, method: str | Method = "auto") -> ScipyMethod:
     ----------
     graph : Graph
         One node for each unknown, or for each group of d unknowns if the size of x0 is d times its number of nodes.
-    method : str or Method
+    method : str, Method or Minimizer
         Method of evenflow that needs no torch function (all but the networks).
 
     Returns

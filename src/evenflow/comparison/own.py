@@ -13,6 +13,7 @@ from evenflow.status import Status
 if TYPE_CHECKING:
     from evenflow.comparison.recorder import Recorder
     from evenflow.method import Method
+    from evenflow.minimizer import Minimizer
     from evenflow.solve import Snapshot
 
 __all__ = ["OwnMethod"]
@@ -24,7 +25,7 @@ class OwnMethod(Peer):
 
     Attributes
     ----------
-    method : str or Method
+    method : str, Method or Minimizer
     label : str
         Name in the table.
     tolerance : float
@@ -41,7 +42,7 @@ class OwnMethod(Peer):
     package: ClassVar[str] = "evenflow"
     module: ClassVar[str] = "evenflow"
 
-    method: str | Method
+    method: str | Method | Minimizer
     label: str
     tolerance: float = 1e-11
     matched_start: bool = True

@@ -20,13 +20,14 @@ from evenflow.errors import InputError
 
 if TYPE_CHECKING:
     from evenflow.method import Method
+    from evenflow.minimizer import Minimizer
 
 __all__ = ["compare"]
 
 
 def compare(
     energy: BaseEnergy,
-    methods: Sequence[str | Method | Peer],
+    methods: Sequence[str | Method | Minimizer | Peer],
     targets: Sequence[float] = (1e-4, 1e-6, 1e-8),
     seeds: int | Sequence[int] = (0,),
     w0: npt.ArrayLike | None = None,
@@ -51,7 +52,7 @@ def compare(
     Parameters
     ----------
     energy : BaseEnergy
-    methods : sequence of str, Method or Peer
+    methods : sequence of str, Method, Minimizer or Peer
         Names of :data:`evenflow.method.METHODS` or of :data:`evenflow.comparison.PEERS`, or objects.
     targets : sequence of float
         Relative gaps (E - E*) / abs(E*).
@@ -140,10 +141,11 @@ def compare(
     )
 
 
-def _contestants(methods: Sequence[str | Method | Peer], target: float, matched: bool) -> list[Peer]:
+def _contestants(methods: Sequence[str | Method | Minimizer | Peer], target: float, matched: bool) -> list[Peer]:
     """Names and objects as peers."""
     from evenflow.comparison.peers import PEERS
     from evenflow.method import METHODS, Method
+    from evenflow.minimizer import Minimizer
 
     if isinstance(methods, str) or not methods:
         raise InputError(f"methods={methods!r}: expected a list with at least one method or peer")
@@ -152,7 +154,7 @@ def _contestants(methods: Sequence[str | Method | Peer], target: float, matched:
     for method in methods:
         if isinstance(method, Peer):
             contestants.append(method)
-        elif isinstance(method, Method):
+        elif isinstance(method, Method | Minimizer):
             contestants.append(OwnMethod(method, method.name, tolerance, matched))
         elif method in PEERS:
             contestants.append(PEERS[method])

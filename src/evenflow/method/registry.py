@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from evenflow.energy.base import BaseEnergy
 from evenflow.errors import InputError
 from evenflow.method.auto import Auto
 from evenflow.method.base import Direct, Method, TwoStage, first_order, settled
+from evenflow.minimizer import Minimizer
 from evenflow.stopping import Decrement, Fluctuation, Plateau, Steps, StoppingRule
 
 __all__ = ["METHODS", "MethodEntry", "build_method"]
@@ -113,13 +114,22 @@ def _flow(energy: BaseEnergy, tolerance: float, **options: Any) -> Method:
     return Direct(RungeKutta4(**options), settled(tolerance) | Steps(200_000), name="rk4")
 
 
+def _alone(minimizer: Minimizer, tolerance: float) -> Direct:
+    """A minimizer on the states, with the stopping rule of its kind."""
+    if minimizer.needs_hvp:
+        stop: StoppingRule = Decrement(tolerance) | Plateau(0.0, 20) | Steps(10_000)
+    else:
+        stop = settled(tolerance) | Steps(100_000) if minimizer.monotone else _stalled()
+    return Direct(minimizer, stop, name=minimizer.name)
+
+
 def _lbfgs(preconditioner: str | None, name: str) -> Callable[..., Method]:
     def build(energy: BaseEnergy, tolerance: float, **options: Any) -> Method:
         from evenflow.minimizer import LBFGS
         from evenflow.preconditioner import build_preconditioner
 
         inverse = None if preconditioner is None else build_preconditioner(preconditioner, energy)
-        return Direct(LBFGS(preconditioner=inverse, **options), settled(tolerance) | Steps(100_000), name=name)
+        return replace(_alone(LBFGS(preconditioner=inverse, **options), tolerance), name=name)
 
     return build
 
@@ -127,7 +137,7 @@ def _lbfgs(preconditioner: str | None, name: str) -> Callable[..., Method]:
 def _ncg(energy: BaseEnergy, tolerance: float, **options: Any) -> Method:
     from evenflow.minimizer import NonlinearCG
 
-    return Direct(NonlinearCG(**options), settled(tolerance) | Steps(100_000), name="ncg")
+    return _alone(NonlinearCG(**options), tolerance)
 
 
 def _newton(preconditioner: str | None, name: str) -> Callable[..., Method]:
@@ -136,11 +146,8 @@ def _newton(preconditioner: str | None, name: str) -> Callable[..., Method]:
         from evenflow.preconditioner import build_preconditioner
 
         inverse = None if preconditioner is None else build_preconditioner(preconditioner, energy)
-        return Direct(
-            NewtonCG(preconditioner=inverse, **({"enough": tolerance} | options)),
-            Decrement(tolerance) | Plateau(0.0, 20) | Steps(10_000),
-            name=name,
-        )
+        minimizer = NewtonCG(preconditioner=inverse, **({"enough": tolerance} | options))
+        return replace(_alone(minimizer, tolerance), name=name)
 
     return build
 
@@ -227,18 +234,20 @@ METHODS: dict[str, MethodEntry] = {entry.name: entry for entry in _ENTRIES}
 """All named methods, in the order in which they are explained."""
 
 
-def build_method(method: str | Method, energy: BaseEnergy, tolerance: float, **options: Any) -> Method:
-    """Turn a name and options into a method.
+def build_method(method: str | Method | Minimizer, energy: BaseEnergy, tolerance: float, **options: Any) -> Method:
+    """Turn a name and options, or a bare minimizer, into a method.
 
     Raises
     ------
     InputError
         If the name or an option is unknown.
     """
-    if isinstance(method, Method):
+    if isinstance(method, Method | Minimizer):
         if options:
             raise InputError(f"options {sorted(options)} go with a method's name; set them on the {method.name} object")
-        return method
+        return method if isinstance(method, Method) else _alone(method, tolerance)
+    if not isinstance(method, str):
+        raise InputError(f"method={method!r}: expected a name, a method or a minimizer")
     if method not in METHODS:
         import difflib
 
