@@ -201,7 +201,6 @@ class Solve:
         self.iterations = 0
         self.w: FloatArray | None = None  # best point of the stages before this one
         self.state: State | None = None
-        self._previous: Minimizer | None = None
         self._interrupted = False
 
     # ------------------------------------------------------------------ stages
@@ -238,14 +237,11 @@ class Solve:
             self.map.setup(self.energy, self.stage_rng, self.counts)
             self.problem = Problem(self.energy, self.map, self.counts)
             self._check_fit(stage)
-            if self._previous is not None:
-                stage.minimizer.inherit(self._previous)
             state = self._begin(stage, began) if resume is None else resume(self, stage)
         self.state = state
         status, final = self._loop(stage, state)
         if self.save is not None:
             self._write(self.save)
-        self._previous = stage.minimizer
         return self._close(stage, state, status), final
 
     def _check_fit(self, stage: Stage) -> None:

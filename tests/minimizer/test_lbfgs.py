@@ -156,16 +156,6 @@ def test_stays_inside_the_wall():
         assert np.linalg.norm(run.steps(1).state.theta) < 1
 
 
-def test_inherits_a_preconditioner_of_the_same_kind_only():
-    energy = quadratic()
-    newton = Run.begin(NewtonCG(preconditioner=Exact(), patience=0), energy).steps(1).minimizer
-    assert LBFGS(preconditioner=Exact()).inherit(newton)
-    assert not LBFGS(preconditioner=Exact(), source="curvature").inherit(newton)
-    assert not LBFGS(preconditioner=Indefinite()).inherit(newton)
-    assert not LBFGS().inherit(newton)
-    assert not LBFGS(preconditioner=Exact()).inherit(LBFGS(preconditioner=Exact()))  # nothing is built there
-
-
 @pytest.mark.parametrize("make", [quadratic, rosenbrock])
 def test_decrement_is_honest(make):
     """Once converging it is no less than half the true gap; without a preconditioner there is none."""

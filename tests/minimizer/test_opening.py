@@ -10,9 +10,6 @@ import pytest
 import evenflow as ef
 from evenflow.gallery import from_spec, lattice
 from evenflow.graph import Graph
-from evenflow.minimizer import NewtonCG
-from evenflow.preconditioner import Multigrid
-from evenflow.stopping import Decrement
 
 NESTED = "nested iteration, multigrid built at once"
 
@@ -31,32 +28,14 @@ def test_auto_nests_where_the_baths_are_far(heat: ef.HeatDiffusion) -> None:
     assert "4 sweeps of relaxation, the diagonal sufficed" in random.message
 
 
-def test_lbfgs_goes_on_with_the_multigrid_that_was_nested_on(heat: ef.HeatDiffusion) -> None:
-    result = ef.minimize(heat)
-    newton, lbfgs = result.stages
-    assert (newton.status, newton.steps) == (ef.Status.OPENED, 1)
-    assert (lbfgs.name, lbfgs.status) == ("lbfgs", ef.Status.CONVERGED)
-    assert result.counts.factorisation == 2  # built for the couplings alone, then refreshed with the potential
-    assert 0.0 < lbfgs.setup_seconds < newton.setup_seconds
-    assert newton.setup_seconds + lbfgs.setup_seconds == pytest.approx(result.setup_seconds)
-    best = ef.minimize(heat, tolerance=1e-14).energy
-    assert result.energy - best <= 1e-11 * best
-
-
 def test_the_energy_left_is_not_underestimated(heat: ef.HeatDiffusion) -> None:
     best = ef.minimize(heat, tolerance=1e-14).energy
     history = ef.minimize(heat).history
     gaps, estimates = np.array(history.energy) - best, np.array(history.decrement)
     known = np.isfinite(estimates) & (gaps > 1e-12 * best)
-    assert known.sum() >= 4
+    assert known.sum() >= 2
     assert (estimates[known] >= 0.5 * gaps[known]).all()
     assert (estimates[known] <= 1e3 * gaps[known]).all()
-
-
-def test_newton_goes_on_alone_where_it_is_asked_to(heat: ef.HeatDiffusion) -> None:
-    (stage,) = ef.minimize(heat, method=ef.Direct(NewtonCG(Multigrid(), patience=0), Decrement(1e-11))).stages
-    assert "nested iteration" in stage.note
-    assert stage.status is ef.Status.CONVERGED
 
 
 def test_the_start_does_not_matter(heat: ef.HeatDiffusion) -> None:

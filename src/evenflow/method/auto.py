@@ -22,7 +22,6 @@ _ROUNDS = 6  # of L-BFGS out of a nonconvex region before it is left to finish a
 _SMALL, _MIDDLE = 4_000, 50_000
 _PATIENCE_SMALL, _PATIENCE_MIDDLE, _PATIENCE_LARGE, _PATIENCE_TREE = 300, 140, 70, 40
 _SWEEPS = 4  # a step of Newton with its inner solve costs about as much, and gains less from afar
-_PAIRS = 1  # after nested iteration: more cost time and save nothing
 _CHOLESKY_SIZE = 20_000  # unknowns; beyond, the fill of a factor outweighs what it saves over a multigrid cycle
 
 
@@ -36,8 +35,6 @@ class Auto(Method):
        many nodes are far from everything that holds them.
     2. Where only terms of single nodes are not quadratic, its first step is another one: nested iteration, coarsest
        level first, if multigrid is built at once, and a few sweeps of relaxation, which settle stiff terms, if not.
-       Nested iteration comes so near to the minimum that L-BFGS with the same multigrid goes on from there: unlike
-       inner solves that begin anew at each step it keeps what it has learnt of the Hessian.
     3. Where an inner solve meets negative curvature, the step is not made (it would cost many products and leap
        to some far basin): L-BFGS takes over until the gradient has fallen a hundredfold; then Newton again.
     4. After six such rounds, or where Newton breaks down, L-BFGS finishes.
@@ -70,17 +67,11 @@ class Auto(Method):
         for round_ in range(_ROUNDS):
             sweeps = _SWEEPS if round_ == 0 else 0
             newton = NewtonCG(
-                inverse, patience=patience, sweeps=sweeps, enough=tolerance, follow_negative_curvature=False,
-                follow_nested_iteration=False,
-            )  # fmt: skip
+                inverse, patience=patience, sweeps=sweeps, enough=tolerance, follow_negative_curvature=False
+            )
             report = yield Stage(newton, stop=Decrement(tolerance) | Plateau(0.0, 20), name="newton")
-            if report.status is Status.OPENED:
-                lbfgs = LBFGS(_PAIRS, inverse)
-                report = yield Stage(lbfgs, stop=Decrement(tolerance) | settled(tolerance), name="lbfgs")
             if report.status in (Status.CONVERGED, Status.PLATEAU):
                 return remark
-            if report.name == "lbfgs":
-                continue
             remark = "not convex on the way, so L-BFGS took turns with Newton"
             yield Stage(LBFGS(), stop=GradientNorm(relative=1e-2) | settled(tolerance), name="lbfgs")
         yield Stage(LBFGS(), stop=settled(tolerance), name="lbfgs")

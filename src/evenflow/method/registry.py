@@ -118,8 +118,10 @@ def _alone(minimizer: Minimizer, tolerance: float) -> Direct:
     """A minimizer on the states, with the stopping rule of its kind."""
     if minimizer.needs_hvp:
         stop: StoppingRule = Decrement(tolerance) | Plateau(0.0, 20) | Steps(10_000)
+    elif minimizer.monotone:
+        stop = Decrement(tolerance) | settled(tolerance) | Steps(100_000)
     else:
-        stop = settled(tolerance) | Steps(100_000) if minimizer.monotone else _stalled()
+        stop = _stalled()
     return Direct(minimizer, stop, name=minimizer.name)
 
 

@@ -76,10 +76,6 @@ class Minimizer(ABC):
     monotone: ClassVar[bool] = False
     setup_seconds: float = 0.0
 
-    def inherit(self, previous: Minimizer) -> bool:
-        """Take over what the minimizer of the stage before has built, before :meth:`init`; whether any of it serves."""
-        return False
-
     def init(self, problem: Problem, theta: FloatArray) -> State:
         """Evaluate the start. Takes ownership of ``theta``."""
         energy, gradient = problem.value_and_gradient(theta)

@@ -74,7 +74,6 @@ class LBFGS(Minimizer):
     monotone: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        self._inherited: Metric | None = None
         if self.memory < 1:
             raise InputError(f"memory={self.memory}: expected at least one pair")
         if self.source not in ("curvature", "hessian"):
@@ -84,18 +83,6 @@ class LBFGS(Minimizer):
         if self.check_every < 1:
             raise InputError(f"check_every={self.check_every}: expected at least 1")
 
-    def inherit(self, previous: Minimizer) -> bool:
-        """Take over a preconditioner of the same kind, as far as it is built."""
-        metric = getattr(previous, "metric", None)
-        serves = (
-            isinstance(metric, Metric)
-            and metric.source == self.source
-            and metric.preconditioner == self.preconditioner
-            and not metric.is_identity
-        )
-        self._inherited = metric if serves else None
-        return serves
-
     def init(self, problem: Problem, theta: FloatArray) -> State:
         """Evaluate the start; the preconditioner is built by the first step."""
         state = super().init(problem, theta)
@@ -104,9 +91,8 @@ class LBFGS(Minimizer):
 
     def _prepare(self, problem: Problem, state: State) -> None:
         """Allocate everything."""
-        self._metric = self._inherited or Metric(self.preconditioner, self.source)
+        self._metric = Metric(self.preconditioner, self.source)
         self._metric.check(problem)
-        self._seconds = self._metric.seconds  # that are on the account of another
         self.preconditioner = self._metric.preconditioner
         self._search = LineSearch()
         self._search.start(state)
@@ -191,7 +177,7 @@ class LBFGS(Minimizer):
         """Build the preconditioner here and begin anew."""
         if not self._metric.is_identity:
             self._metric.refresh(problem, state.theta)
-            self.setup_seconds = self._metric.seconds - self._seconds
+            self.setup_seconds = self._metric.seconds
             self._metric.apply(problem, state.gradient, self._pg)
             state.note = self._metric.note
             if not dot(state.gradient, self._pg) > 0:

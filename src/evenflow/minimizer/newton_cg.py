@@ -95,9 +95,6 @@ class NewtonCG(Minimizer):
         point is left along the direction found.
     follow_negative_curvature : bool
         Otherwise a step that meets negative curvature is not made, and the status is NOT_CONVEX.
-    follow_nested_iteration : bool
-        Otherwise the status is OPENED after it, so that a method can go on that keeps what it has learnt from step to
-        step; it may inherit the preconditioner.
 
     References
     ----------
@@ -125,7 +122,6 @@ class NewtonCG(Minimizer):
     enough: float = 0.0
     check_saddle: bool = True
     follow_negative_curvature: bool = True
-    follow_nested_iteration: bool = True
 
     name: ClassVar[str] = "newton-cg"
     needs_hvp: ClassVar[bool] = True
@@ -145,11 +141,6 @@ class NewtonCG(Minimizer):
         for name, (fits, expected) in limits.items():
             if not fits:
                 raise InputError(f"{name}={getattr(self, name)}: expected {expected}")
-
-    @property
-    def metric(self) -> Metric:
-        """What it preconditions with."""
-        return self._metric
 
     def init(self, problem: Problem, theta: FloatArray) -> State:
         """Evaluate the start; the preconditioner is built by the first step."""
@@ -171,10 +162,8 @@ class NewtonCG(Minimizer):
         self._square = 0.0  # g . P^-1 g, zero while P^-1 g is not at hand
         self._spent = 0  # inner iterations while the preconditioner waits
         self._stale, self._verified, self._failed = True, False, False
-        self._opening, self._opened = (
-            problem.constant_couplings,
-            "",
-        )  # whether the first step is an opening; what it was
+        # whether the first step is an opening, and what it was
+        self._opening, self._opened = problem.constant_couplings, ""
         self._surveyed = False
         self._first_norm = state.gradient_norm
         self._indefinite = False  # whether the last solve met negative curvature
@@ -231,8 +220,6 @@ class NewtonCG(Minimizer):
             return False
         self._search.accept(state, energy)
         self._opened, state.decrement = note, math.nan
-        if self._metric.built_apart and not self.follow_nested_iteration:
-            state.status = Status.OPENED
         return True
 
     def _survey(self, problem: Problem, model: Model) -> None:
