@@ -62,6 +62,12 @@ class History:
         self.decrement.append(decrement)
         self.stage.append(stage)
 
+    def amend(self, seconds: float, energy: float, gradient_norm: float, decrement: float) -> None:
+        """Bring the last row up to date; where the energy is another, its seconds, too."""
+        if energy != self.energy[-1]:
+            self.seconds[-1] = seconds
+        self.energy[-1], self.gradient_norm[-1], self.decrement[-1] = energy, gradient_norm, decrement
+
     def __len__(self) -> int:
         return len(self.energy)
 

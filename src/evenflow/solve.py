@@ -93,12 +93,16 @@ class Budget:
             if limit is not None and not limit >= 0:
                 raise InputError(f"{name}={limit}: expected a non-negative number, or None for no limit")
 
-    def reached(self, solve: Solve, state: State) -> Status | None:
-        """The status that ends the whole solve, if any."""
-        if self.target is not None and state.energy <= self.target:
-            return Status.TARGET
+    def met(self, solve: Solve, state: State) -> Status | None:
+        """CONVERGED at a small gradient, of which the minimizer has made sure that it is no saddle point's."""
         if self.gtol is not None and solve.problem.is_identity and state.gradient_norm <= self.gtol:
             return Status.CONVERGED
+        return None
+
+    def spent(self, solve: Solve, state: State) -> Status | None:
+        """The status that ends the whole solve whatever the minimizer may think, if any."""
+        if self.target is not None and state.energy <= self.target:
+            return Status.TARGET
         if self.max_iterations is not None and solve.iterations >= self.max_iterations:
             return Status.MAX_ITERATIONS
         if self.max_evaluations is not None and solve.counts.evaluations >= self.max_evaluations:
@@ -305,7 +309,10 @@ class Solve:
 
     def _loop(self, stage: Stage, state: State) -> tuple[Status, bool]:
         """Step until a rule, a budget, the minimizer, the callback or the user ends the stage."""
-        ended = self._judge(stage, state, self._reset_rule(stage.stop, state))
+        ended = self._exhausted(state)
+        if ended is None:
+            self._look_ahead(stage, state)
+            ended = self._judge(stage, state, self._reset_rule(stage.stop, state))
         while ended is None:
             with self.clock.running():
                 self._teleport(stage, state)
@@ -316,9 +323,10 @@ class Solve:
             if not stage.minimizer.monotone and state.energy < self.best_energy:
                 self.best_energy = state.energy
                 np.copyto(self.best_theta, state.theta)
-            verdict = stage.stop.check(state)
-            outside = self._ask_outside(state)
-            ended = outside or self._judge(stage, state, verdict)
+            ended = self._ask_outside(state) or self._exhausted(state)
+            if ended is None:
+                self._look_ahead(stage, state)
+                ended = self._judge(stage, state, stage.stop.check(state))
             if self.save is not None and ended is None and self.iterations % self.every == 0:
                 self._write(self.save)
         return ended
@@ -327,11 +335,22 @@ class Solve:
         """Add a row to the history."""
         self.history.append(self.clock.seconds, state.energy, state.gradient_norm, state.decrement, len(self.reports))
 
-    def _judge(self, stage: Stage, state: State, verdict: Status | None = None) -> tuple[Status, bool] | None:
-        """(status, does the whole solve end) or None to go on."""
+    def _look_ahead(self, stage: Stage, state: State) -> None:
+        """Let the minimizer say how much is left, and write it into the last row."""
+        with self.clock.running():
+            stage.minimizer.look_ahead(self.problem, state)
+        self.history.amend(self.clock.seconds, state.energy, state.gradient_norm, state.decrement)
+
+    def _exhausted(self, state: State) -> tuple[Status, bool] | None:
+        """As :meth:`_judge`, for what needs no looking ahead."""
         if not math.isfinite(state.energy):
             return Status.NOT_FINITE, False
-        if (status := self.budget.reached(self, state)) is not None:
+        status = self.budget.spent(self, state)
+        return None if status is None else (status, True)
+
+    def _judge(self, stage: Stage, state: State, verdict: Status | None = None) -> tuple[Status, bool] | None:
+        """(status, does the whole solve end) or None to go on."""
+        if (status := self.budget.met(self, state)) is not None:
             return status, True
         own = state.status
         if own is Status.LINE_SEARCH_FAILED and state.decrement <= _ROUND_OFF * abs(state.energy):

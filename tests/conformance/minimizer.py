@@ -201,6 +201,7 @@ class Run:
             if self.state.status is not None or self.state.gradient_norm <= down_to:
                 break
             self.minimizer.step(self.problem, self.state)
+            self.minimizer.look_ahead(self.problem, self.state)
             self.state.steps += 1
         return self
 

@@ -119,7 +119,7 @@ def _alone(minimizer: Minimizer, tolerance: float) -> Direct:
     if minimizer.needs_hvp:
         stop: StoppingRule = Decrement(tolerance) | Plateau(0.0, 20) | Steps(10_000)
     elif minimizer.monotone:
-        stop = Decrement(tolerance) | settled(tolerance) | Steps(100_000)
+        stop = settled(tolerance) | Steps(100_000)
     else:
         stop = _stalled()
     return Direct(minimizer, stop, name=minimizer.name)

@@ -85,6 +85,13 @@ class Minimizer(ABC):
     def step(self, problem: Problem, state: State) -> None:
         """Advance ``state`` in place by one step; set ``state.status`` if no step can be made."""
 
+    def look_ahead(self, problem: Problem, state: State) -> None:  # noqa: B027
+        """Do that part of the next step which tells how much energy is left, and set ``state.decrement``.
+
+        The loop asks for it after every step that did not end the solve, before any stopping rule; a run to a target
+        is spared the last one. It may move the state on. Asked again before the next step it does nothing.
+        """
+
     def remark(self) -> str:
         """What was done beyond stepping, in a few words for the report of the stage."""
         return ""

@@ -22,8 +22,6 @@ from evenflow.status import Status
 
 __all__ = ["LBFGS"]
 
-_SLOWEST = 0.9  # rate of convergence believed in when the energy left is estimated
-
 
 @dataclass
 class LBFGS(Minimizer):
@@ -33,10 +31,6 @@ class LBFGS(Minimizer):
     one, gamma comes from one extra gradient along P^-1 g. The first trial step is 1, taken without another
     evaluation if it satisfies the Wolfe conditions. A pair without positive curvature is not stored. One
     step costs one application of P and reads the pairs twice.
-
-    With a preconditioner, ``state.decrement`` estimates the energy left to gain, nan before the second step: by twice
-    what the quadratic model of the next step promises, or by what the last two decreases extrapolate to, whichever is
-    more.
 
     Parameters
     ----------
@@ -102,7 +96,7 @@ class LBFGS(Minimizer):
         self._pairs = np.zeros((3 if own else 2, self.memory, problem.size))
         self._gram = np.zeros((2, self.memory, self.memory))
         self._newest, self._count, self._gamma = -1, 0, 0.0
-        self._direction, self._slope, self._age, self._gain = np.zeros(problem.size), 0.0, 0, 0.0
+        self._direction, self._slope, self._age = np.zeros(problem.size), 0.0, 0
         self._pg = np.empty(problem.size) if own else state.gradient
         self._spare = np.empty(problem.size) if own else state.gradient
 
@@ -115,7 +109,6 @@ class LBFGS(Minimizer):
             self._rebuild(problem, state)
         elif self._age >= self.check_every and self.source == "hessian":
             self._check_drift(problem, state)
-        before = state.energy
         length = self._search_along(problem, state)
         while length == 0.0:
             if not self._simplify(problem, state):
@@ -125,7 +118,6 @@ class LBFGS(Minimizer):
         self._age += 1
         if state.gradient_norm > 0.0:
             self._advance(problem, state, length)
-            self._estimate(state, before - state.energy)
 
     def _search_along(self, problem: Problem, state: State) -> float:
         """Length of the step taken along the current direction, 0.0 if there is none."""
@@ -146,15 +138,6 @@ class LBFGS(Minimizer):
         )  # fmt: skip
         self._pg, self._spare = new_pg, old_pg
 
-    def _estimate(self, state: State, gain: float) -> None:
-        """Set the decrement after a step that has gained so much."""
-        last, self._gain = self._gain, gain
-        if self._metric.is_diagonal or last == 0.0:
-            state.decrement = math.nan
-            return
-        rate = min(gain / last, _SLOWEST)
-        state.decrement = max(-self._slope, gain * rate / (1.0 - rate))
-
     def _simplify(self, problem: Problem, state: State) -> bool:
         """After a failure: drop the pairs, then the preconditioner; False if there is nothing left to drop."""
         if self._count > 0:
@@ -168,7 +151,7 @@ class LBFGS(Minimizer):
 
     def _restart(self, problem: Problem, state: State) -> None:
         """Point along the preconditioned gradient, scaled to the least energy on that line."""
-        self._count, self._age, self._gain = 0, 0, 0.0
+        self._count, self._age = 0, 0
         self._gamma = self._search.first_scale(problem, state, self._pg)
         np.multiply(self._pg, -self._gamma, out=self._direction)
         self._slope = dot(state.gradient, self._direction)
@@ -203,7 +186,6 @@ class LBFGS(Minimizer):
         saved: dict[str, Any] = {
             "pairs": self._pairs.copy(), "gram": self._gram.copy(), "newest": self._newest, "count": self._count,
             "gamma": self._gamma, "direction": self._direction.copy(), "slope": self._slope, "age": self._age,
-            "gain": self._gain,
             "noise": self._search.noise, "scale": self._search.scale, **self._metric.export(),
         }  # fmt: skip
         if self.preconditioner is not None:
@@ -216,7 +198,7 @@ class LBFGS(Minimizer):
         self._prepare(problem, state)
         self._pairs[:], self._gram[:], self._direction[:] = saved["pairs"], saved["gram"], saved["direction"]
         self._newest, self._count, self._age = int(saved["newest"]), int(saved["count"]), int(saved["age"])
-        self._gamma, self._slope, self._gain = float(saved["gamma"]), float(saved["slope"]), float(saved["gain"])
+        self._gamma, self._slope = float(saved["gamma"]), float(saved["slope"])
         self._search.noise, self._search.scale = float(saved["noise"]), float(saved["scale"])
         if self.preconditioner is not None:
             self._pg[:] = saved["pg"]

@@ -160,6 +160,7 @@ class NewtonCG(Minimizer):
         self._radius, self._eta = math.inf, self.forcing
         self._smallest, self._rate = math.inf, 0.0  # smallest Ritz value, inner iterations a digit
         self._square = 0.0  # g . P^-1 g, zero while P^-1 g is not at hand
+        self._ahead, self._before, self._ritz = True, 0.0, math.nan  # looked ahead already; of the last inner solve
         self._spent = 0  # inner iterations while the preconditioner waits
         self._stale, self._verified, self._failed = True, False, False
         # whether the first step is an opening, and what it was
@@ -175,6 +176,7 @@ class NewtonCG(Minimizer):
 
     def step(self, problem: Problem, state: State) -> None:
         """Inner solve, line search; then the model, the radius and the forcing term of the next step."""
+        self.look_ahead(problem, state)
         state.note, state.inner = "", 0
         opening, self._opening = self._opening, False
         if opening and state.gradient_norm > 0.0 and self._open(problem, state):
@@ -190,19 +192,26 @@ class NewtonCG(Minimizer):
         if solver.end is End.NEGATIVE and not self.follow_negative_curvature:
             state.status = Status.NOT_CONVEX
             return
-        slope, before = dot(state.gradient, solver.x), self._square
+        slope, square = dot(state.gradient, solver.x), self._square
         self._search.curvature = _SLOPE if solver.end in (End.SOLVED, End.EXHAUSTED) else _LOOSE
         length = self._search(problem, state, solver.x, slope, 1.0) if slope < 0 else 0.0
         if length == 0.0:
             self._after_failure(state)
             return
-        self._failed = False
+        self._failed, self._ahead, self._model = False, False, None
         self._indefinite = solver.end is End.NEGATIVE
+        self._before, self._ritz, state.decrement = square, solver.smallest, math.nan
         self._adapt_radius(length)
         self._judge_metric(problem)
+
+    def look_ahead(self, problem: Problem, state: State) -> None:
+        """Build the model at the new point, aim the next inner solve, make sure that a minimum is near."""
+        if self._ahead:
+            return
+        self._ahead = True
         model = self._build(problem, state)
         if state.gradient_norm > 0.0:
-            self._look_ahead(problem, state, before)
+            self._aim(problem, state)
         if self.check_saddle and not self._verified and self._nearly_there(state):
             self._leave_saddle(problem, state, model)
 
@@ -322,8 +331,9 @@ class NewtonCG(Minimizer):
             elif rate > self.growth * self._rate:
                 self._stale = True
 
-    def _look_ahead(self, problem: Problem, state: State, before: float) -> None:
+    def _aim(self, problem: Problem, state: State) -> None:
         """P^-1 g at the new point: the forcing term and the estimate of the energy left."""
+        before, ritz = self._before, self._ritz
         self._metric.apply(problem, state.gradient, self._z)
         after = dot(state.gradient, self._z)
         if not (math.isfinite(after) and after > 0 and before > 0):
@@ -333,11 +343,11 @@ class NewtonCG(Minimizer):
         eta = 0.9 * (after / before) ** (0.5 * self.exponent)
         floor = 0.9 * self._eta**self.exponent
         self._eta = min(self.forcing, max(eta, floor) if floor > 0.1 else eta)
-        if math.isnan(self._solver.smallest):
+        if math.isnan(ritz):
             self._verified, state.decrement = False, math.nan
             return
         # a short solve has not seen the slowest mode: forget only slowly what longer ones have found
-        self._smallest = min(_FORGET * self._smallest, self._solver.smallest)
+        self._smallest = min(_FORGET * self._smallest, ritz)
         state.decrement = after / self._smallest  # twice the estimate: the Ritz value is no lower bound
         if state.decrement > 0.0:
             suffices = _MARGIN * math.sqrt(self.enough * abs(state.energy) / state.decrement)
@@ -409,6 +419,7 @@ class NewtonCG(Minimizer):
             "radius": self._radius, "eta": self._eta, "smallest": self._smallest, "rate": self._rate,
             "spent": self._spent, "square": self._square, "stale": self._stale, "verified": self._verified,
             "failed": self._failed, "indefinite": self._indefinite,
+            "ahead": self._ahead, "before": self._before, "ritz": self._ritz,
             "opening": self._opening, "opened": self._opened, "surveyed": self._surveyed,
             "first_norm": self._first_norm, "has_model": self._model is not None,
             "light": self._model is not None and self._model.diagonal is not None, "z": self._z.copy(),
@@ -426,6 +437,7 @@ class NewtonCG(Minimizer):
         self._square, self._stale = float(saved["square"]), bool(saved["stale"])
         self._verified, self._failed = bool(saved["verified"]), bool(saved["failed"])
         self._indefinite = bool(saved["indefinite"])
+        self._ahead, self._before, self._ritz = bool(saved["ahead"]), float(saved["before"]), float(saved["ritz"])
         self._opening, self._opened = bool(saved["opening"]), str(saved["opened"])
         self._surveyed = bool(saved["surveyed"])
         self._first_norm = float(saved["first_norm"])
