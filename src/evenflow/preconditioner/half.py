@@ -91,8 +91,8 @@ def take_values(data, place, lower, values):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def expand(ptr, idx):  # type: ignore[no-untyped-def]
-    """Full rows of a matrix in half storage: (indptr, indices, slot), slot pointing into (lower values, diagonal)."""
+def expand(ptr, idx, entries):  # type: ignore[no-untyped-def]
+    """Full rows (indptr, indices, data) of a matrix in half storage; ``entries``: those below, then the diagonal."""
     n = len(ptr) - 1
     m = len(idx)
     indptr = np.zeros(n + 1, np.uint32)
@@ -103,21 +103,21 @@ def expand(ptr, idx):  # type: ignore[no-untyped-def]
     for i in range(n):
         indptr[i + 1] += indptr[i]
     indices = np.empty(2 * m + n, np.uint32)
-    slot = np.empty(2 * m + n, np.uint32)
+    data = np.empty(2 * m + n, entries.dtype)
     place = indptr[:-1].copy()
     for i in range(n):
         for k in range(ptr[i], ptr[i + 1]):
             j = idx[k]
             indices[place[i]] = j
-            slot[place[i]] = k
+            data[place[i]] = entries[k]
             place[i] += np.uint32(1)
             indices[place[j]] = i
-            slot[place[j]] = k
+            data[place[j]] = entries[k]
             place[j] += np.uint32(1)
         indices[place[i]] = i
-        slot[place[i]] = m + i
+        data[place[i]] = entries[m + i]
         place[i] += np.uint32(1)
-    return indptr, indices, slot
+    return indptr, indices, data
 
 
 @njit(cache=True, nogil=True)

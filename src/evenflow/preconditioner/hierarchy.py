@@ -53,20 +53,20 @@ class Recipe:
 class Matrix:
     """A symmetric matrix: strictly lower rows and diagonal in one array, and its full rows.
 
-    ``slot`` points from the full rows into ``values`` (None on the finest level, whose full values ``data`` are
-    given). ``recoupled``: whether ``values`` differ from the last refresh. ``potential``, where it is given, is the
-    part of the diagonal that ``values`` leave out.
+    The pattern of the full rows is given on the finest level, and found when it is first asked for on others. Their
+    values ``data`` are kept only while levels are built. ``recoupled``: whether ``values`` differ from the last
+    refresh. ``potential``, where it is given, is the part of the diagonal that ``values`` leave out.
     """
 
     ptr: UintArray
     idx: UintArray
     values: FloatArray
-    rows: tuple[UintArray, UintArray]
-    slot: UintArray | None = None
+    pattern: tuple[UintArray, UintArray] | None = None
     data: FloatArray | None = None
     recoupled: bool = True
     potential: FloatArray | None = None
     _reach: FloatArray | None = None
+    _slot: UintArray | None = None
 
     @property
     def size(self) -> int:
@@ -111,18 +111,21 @@ class Matrix:
         """Entries of the full matrix."""
         return 2 * len(self.idx) + self.size
 
+    @property
+    def rows(self) -> tuple[UintArray, UintArray]:
+        """Pattern of the full rows (indptr, indices)."""
+        if self.pattern is None:
+            indptr, indices, self.data = expand(self.ptr, self.idx, self.values)
+            self.pattern = indptr, indices
+        return self.pattern
+
     def full(self) -> FloatArray:
         """Values of the full rows."""
-        if self.slot is None:
-            assert self.data is not None
+        if self.data is not None:
             return self.data
-        return self.values[self.slot]
-
-    @classmethod
-    def coarse(cls, ptr: UintArray, idx: UintArray, values: FloatArray | None = None) -> Matrix:
-        """A matrix of this pattern, whose values may be still to come."""
-        indptr, indices, slot = expand(ptr, idx)
-        return cls(ptr, idx, np.empty(len(idx) + len(ptr) - 1) if values is None else values, (indptr, indices), slot)
+        if self._slot is None:
+            self._slot = expand(self.ptr, self.idx, np.arange(len(self.values), dtype=np.uint32))[2]
+        return self.values[self._slot]
 
 
 @dataclass
@@ -226,7 +229,7 @@ class Aggregated(Level):
                 break
         assert found is not None
         ptr, idx, values, self.coarse_scale, self.products = found
-        self.coarse = Matrix.coarse(ptr, idx, values)
+        self.coarse = Matrix(ptr, idx, values)
         self.couplings_scale = self.coarse_scale.copy()
         m.recoupled = False  # so that the refresh to come does not do it all again
         return True
@@ -319,7 +322,7 @@ class Eliminated(Level):
         )
         self.p_val = np.empty(len(self.p_idx))
         self.sequence = np.concatenate([self.order, self.keep])
-        self.coarse = Matrix.coarse(ptr, idx)
+        self.coarse = Matrix(ptr, idx, np.empty(len(idx) + len(ptr) - 1))
         self.coarse_scale = np.empty(len(self.keep))
         return True
 
@@ -343,6 +346,7 @@ def descend(matrix: Matrix, recipe: Recipe, max_levels: int = 40) -> list[Level]
     while True:
         level = _next_level(matrix, recipe, scale, last=len(levels) + 1 >= max_levels)
         level.refresh()
+        matrix.data = None  # the finest one's belong to the caller, and all may change
         levels.append(level)
         if not isinstance(level, Aggregated | Eliminated):
             return levels

@@ -221,7 +221,7 @@ class Multigrid(Preconditioner):
                 level.refresh()
         if not couplings:
             self._factor()
-        matrix.data = None  # it belongs to the caller and may change
+        matrix.data = None
         return matrix.potential is not None
 
     def _factor(self) -> None:
