@@ -33,6 +33,7 @@ def test_resume_continues_bit_for_bit(heat: ef.HeatDiffusion, method: str, tmp_p
     rest = ef.resume(path, max_iterations=40)
     assert rest.w.tobytes() == whole.w.tobytes()
     assert rest.history.energy == whole.history.energy
+    np.testing.assert_array_equal(rest.history.decrement, whole.history.decrement)
     assert rest.status is whole.status
     assert [stage.steps for stage in rest.stages] == [stage.steps for stage in whole.stages]
     assert rest.counts == whole.counts

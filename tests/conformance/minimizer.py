@@ -196,12 +196,14 @@ class Run:
         minimizer = copy.deepcopy(minimizer)
         return cls(minimizer, energy, problem, minimizer.init(problem, energy.start.copy()))
 
-    def steps(self, count: int, *, down_to: float = -1.0) -> Run:
+    def steps(self, count: int, *, down_to: float = -1.0, ahead: bool = True) -> Run:
+        """``ahead``: whether to look ahead after each, as the loop does while it goes on."""
         for _ in range(count):
             if self.state.status is not None or self.state.gradient_norm <= down_to:
                 break
             self.minimizer.step(self.problem, self.state)
-            self.minimizer.look_ahead(self.problem, self.state)
+            if ahead:
+                self.minimizer.look_ahead(self.problem, self.state)
             self.state.steps += 1
         return self
 
@@ -299,9 +301,19 @@ class MinimizerConformance:
         second = Run.begin(self.make(), copy.deepcopy(energy)).steps(10)
         assert same(first.state, second.state)
 
+    def test_looks_ahead_once_and_by_itself(self, energy):
+        asked = Run.begin(self.make(), energy).steps(4)
+        kept = copy.deepcopy(asked.state)
+        asked.minimizer.look_ahead(asked.problem, asked.state)
+        assert same(asked.state, kept)
+        unasked = Run.begin(self.make(), copy.deepcopy(energy)).steps(4, ahead=False)
+        unasked.minimizer.look_ahead(unasked.problem, unasked.state)
+        assert same(unasked.state, kept)
+
     @pytest.mark.parametrize("before", [0, 1, 2, 7])
-    def test_resumes_bit_for_bit(self, energy, before):
-        first = Run.begin(self.make(), energy).steps(before)
+    @pytest.mark.parametrize("ahead", [True, False])
+    def test_resumes_bit_for_bit(self, energy, before, ahead):
+        first = Run.begin(self.make(), energy).steps(before, ahead=ahead)
         saved = copy.deepcopy(first.minimizer.export(first.state))
         theta, gradient = first.state.theta.copy(), first.state.gradient.copy()
         fresh = copy.copy(first.state)

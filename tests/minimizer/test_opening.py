@@ -38,6 +38,16 @@ def test_the_energy_left_is_not_underestimated(heat: ef.HeatDiffusion) -> None:
     assert (estimates[known] <= 1e3 * gaps[known]).all()
 
 
+def test_a_run_to_a_target_does_not_look_beyond(heat: ef.HeatDiffusion) -> None:
+    full = ef.minimize(heat)
+    target = full.history.energy[-2]
+    short = ef.minimize(heat, target=target)
+    assert short.status is ef.Status.TARGET
+    assert short.energy == target
+    assert np.isnan(short.history.decrement[-1])
+    assert np.isfinite(full.history.decrement[-2])
+
+
 def test_the_start_does_not_matter(heat: ef.HeatDiffusion) -> None:
     results = [ef.minimize(heat, seed=seed) for seed in range(3)]
     assert all(NESTED in result.message for result in results)
