@@ -32,7 +32,7 @@ _SLOPE = 0.1  # of the line search: what a full Newton step along a quartic leav
 _REMOTE = 0.3  # share of remote nodes above which the diagonal is not even tried
 _SMALL = 2_000  # unknowns up to which building costs more than trying the diagonal
 _THIN = 4.0  # entries a row up to which most unknowns are eliminated, and building costs little
-_SMALL_THIN = 500
+_SMALL_THIN = 500  # the same there
 _TELLING = 8  # iterations of an inner solve whose rate of convergence is believed
 _DIGITS = 6.0  # of the residual's norm that are still to be gained when the rate is judged, about
 _FORGET = 4.0  # growth a step of the smallest Ritz value believed in
@@ -175,7 +175,7 @@ class NewtonCG(Minimizer):
     # ------------------------------------------------------------------ one step
 
     def step(self, problem: Problem, state: State) -> None:
-        """Inner solve, line search; then the model, the radius and the forcing term of the next step."""
+        """Inner solve and line search."""
         self.look_ahead(problem, state)
         state.note, state.inner = "", 0
         opening, self._opening = self._opening, False
