@@ -122,15 +122,19 @@ def _subtract(ptr, idx, val, inverse, x, r):  # type: ignore[no-untyped-def]
 
 
 @_dense
-def _solve_dense(inverse, r, x):  # type: ignore[no-untyped-def]
-    """Set x to M^T M r, with M = ``inverse`` the inverse of the Cholesky factor, lower triangular."""
-    x[:] = 0.0
-    for i in range(len(r)):
-        t = 0.0
-        for j in range(i + 1):
-            t += inverse[i, j] * r[j]
-        for j in range(i + 1):
-            x[j] += inverse[i, j] * t
+def _solve_dense(factor, r, x):  # type: ignore[no-untyped-def]
+    """Solve L L^T x = r, with L = ``factor`` lower triangular."""
+    n = len(r)
+    for i in range(n):
+        t = r[i]
+        for j in range(i):
+            t -= factor[i, j] * x[j]
+        x[i] = t / factor[i, i]
+    for i in range(n - 1, -1, -1):
+        t = x[i] / factor[i, i]
+        x[i] = t
+        for j in range(i):
+            x[j] -= factor[i, j] * t
 
 
 @njit(cache=True, nogil=True)

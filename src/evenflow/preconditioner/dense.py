@@ -9,11 +9,11 @@ from scipy.linalg import lapack
 from evenflow.energy.base import FloatArray
 from evenflow.preconditioner.half import BELOW, SOUND, ZERO, flaw
 
-__all__ = ["invert_factor"]
+__all__ = ["factor_dense"]
 
 
-def invert_factor(matrix: FloatArray, tiny: float, negative: float) -> tuple[FloatArray, int, int]:
-    """Inverse of the Cholesky factor of a dense matrix given by its lower triangle, zero above.
+def factor_dense(matrix: FloatArray, tiny: float, negative: float) -> tuple[FloatArray, int, int]:
+    """Cholesky factor of a dense matrix given by its lower triangle, zero above.
 
     Pivots that are zero but for rounding (at most ``tiny`` times the diagonal entry), or negative, are replaced by the
     diagonal entry.
@@ -27,7 +27,7 @@ def invert_factor(matrix: FloatArray, tiny: float, negative: float) -> tuple[Flo
     Returns
     -------
     tuple of ndarray of shape (n, n), int and int
-        The inverse, lower triangular, and how many pivots were zero and negative.
+        The factor, lower triangular, and how many pivots were zero and negative.
     """
     zero = below = 0
     if len(matrix) == 0:
@@ -38,8 +38,7 @@ def invert_factor(matrix: FloatArray, tiny: float, negative: float) -> tuple[Flo
         matrix = matrix.copy()
         zero, below = _mend(matrix, tiny, negative)
         factor, _ = lapack.dpotrf(matrix.T, lower=0)
-    inverse, _ = lapack.dtrtri(factor, lower=0, overwrite_c=1)
-    return np.ascontiguousarray(inverse.T), zero, below
+    return factor.T, zero, below
 
 
 @njit(cache=True, nogil=True)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from evenflow.energy.base import FloatArray
 from evenflow.preconditioner import cycle
 from evenflow.preconditioner.aggregation import aggregate, condense, couplings
-from evenflow.preconditioner.dense import invert_factor
+from evenflow.preconditioner.dense import factor_dense
 from evenflow.preconditioner.elimination import (
     NEGATIVE,
     elimination_order,
@@ -193,7 +193,7 @@ class Direct(Level):
         """Factor, which nested iteration can do without."""
         m = self.matrix
         dense = dense_half(m.ptr, m.idx, m.lower, m.pivots)
-        self.dense, zero, negative = invert_factor(dense, TINY, NEGATIVE)
+        self.dense, zero, negative = factor_dense(dense, TINY, NEGATIVE)
         self.zero += zero
         self.negative += negative
 
