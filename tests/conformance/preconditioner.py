@@ -160,6 +160,18 @@ class PreconditionerConformance:
                 np.testing.assert_allclose(outcomes[0], outcomes[1], rtol=1e-7, atol=1e-9 * np.abs(outcomes[1]).max())
 
     @_MANY
+    @given(matrix=matrices(singular=False), seed=st.integers(0, 100), depth=st.floats(0.0, 2.0))
+    def test_what_it_calls_convex_is(self, matrix: sp.csr_array, seed: int, depth: float) -> None:
+        """With the couplings of the last refresh; it may well not know."""
+        p = self.make()
+        p.refresh(matrix)
+        diagonal = matrix.diagonal() * (1.0 - depth * np.random.default_rng(seed).random(matrix.shape[0]) ** 8)
+        if p.is_convex(diagonal):
+            changed = matrix.toarray()
+            np.fill_diagonal(changed, diagonal)
+            assert np.linalg.eigvalsh(changed)[0] >= -1e-12 * diagonal.max()
+
+    @_MANY
     @given(matrix=matrices(singular=False), seed=st.integers(0, 100))
     def test_solves_within_its_iterations(self, matrix: sp.csr_array, seed: int) -> None:
         p = self.make()

@@ -381,6 +381,9 @@ class NewtonCG(Minimizer):
     def _leave_saddle(self, problem: Problem, state: State, model: Model) -> bool:
         """Look for negative curvature and follow it; whether the point was left."""
         self._verified = True
+        inverse, diagonal = self.preconditioner, model.diagonal
+        if inverse is not None and diagonal is not None and inverse.is_convex(diagonal):
+            return False
         hessian = model.assembled()
         if hessian is not None and is_diagonally_dominant(hessian.indptr, hessian.indices, hessian.data):
             return False

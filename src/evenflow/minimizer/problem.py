@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from evenflow.energy.base import BaseEnergy, FloatArray
 from evenflow.errors import InputError
 from evenflow.history import Counts
@@ -87,7 +85,7 @@ class Problem:
                 f"the {self.map.name} reparametrization is not linear, so it offers no Hessian products; "
                 "drive it with a first-order minimizer"
             )
-        hvp = self.energy.linearise(np.array(self.map.decode(theta)))
+        hvp = self.energy.linearise(self.map.decode(theta))  # which copies it
 
         def product(v: FloatArray) -> FloatArray:
             self.counts.hvp += 1

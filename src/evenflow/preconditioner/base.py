@@ -96,6 +96,13 @@ class Preconditioner(ABC):
         """Return nearly the step to the minimum of a convex energy with constant couplings, else None."""
         return None
 
+    def is_convex(self, diagonal: FloatArray) -> bool:
+        """Whether the couplings of the last refresh with this diagonal, shape (n,), are seen to be semi-definite.
+
+        Seen at little cost, from what is at hand; False says nothing.
+        """
+        return False
+
     def residual(self, matrix: sp.csr_array, r: FloatArray) -> float:
         """How far P^-1 is from solving: the relative residual norm(r - A P^-1 r) / norm(r).
 

@@ -258,6 +258,11 @@ class Multigrid(Preconditioner):
             self._layout = Layout(self._levels, [self._visits(k) for k in range(len(self._levels))])
         self._layout.fill(self._levels)
 
+    def is_convex(self, diagonal: FloatArray) -> bool:
+        """Whether the diagonal is nowhere less than the couplings of its row, where those are apart."""
+        finest = self._levels[0].matrix if self._levels else None
+        return finest is not None and finest.potential is not None and finest.beyond_couplings(diagonal) is not None
+
     def nest(
         self, gradient: FloatArray, diagonal: FloatArray, third: FloatArray, fourth: FloatArray
     ) -> FloatArray | None:
