@@ -38,6 +38,16 @@ def test_the_energy_left_is_not_underestimated(heat: ef.HeatDiffusion) -> None:
     assert (estimates[known] <= 1e3 * gaps[known]).all()
 
 
+@pytest.mark.parametrize(
+    ("spec", "nested"), [("lattice:700x1", True), ("lattice:400x2", True), ("lattice:30x30", False)]
+)
+def test_on_small_graphs_only_if_most_of_it_is_eliminated(spec: str, nested: bool) -> None:
+    graph = from_spec(spec).largest_component()
+    order = np.argsort(graph.positions[:, 0])
+    result = ef.minimize(ef.HeatDiffusion(graph, hot=order[:60], cold=order[-60:]))
+    assert (NESTED in result.message) is nested
+
+
 def test_a_run_to_a_target_does_not_look_beyond(heat: ef.HeatDiffusion) -> None:
     full = ef.minimize(heat)
     target = full.history.energy[-2]
