@@ -34,4 +34,5 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/two_stage.py
 	$(BIN)/python benchmarks/local_minima.py
 	$(BIN)/python benchmarks/diffusion.py
+	$(BIN)/python benchmarks/anatomy.py
 	$(BIN)/python benchmarks/kill.py

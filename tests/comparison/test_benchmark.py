@@ -1,24 +1,28 @@
-"""The heat benchmark runs: what is not run rots."""
+"""The heat benchmarks run: what is not run rots."""
 
 from __future__ import annotations
 
 import importlib.util
+import sys
 from pathlib import Path
 
 import pytest
 
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+
+
+def load(name):
+    spec = importlib.util.spec_from_file_location(name, BENCHMARKS / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their module up, and one benchmark the other
+    spec.loader.exec_module(module)
+    return module
+
 
 @pytest.fixture(scope="module")
 def diffusion():
-    path = Path(__file__).parents[2] / "benchmarks" / "diffusion.py"
-    spec = importlib.util.spec_from_file_location("diffusion_benchmark", path)
-    module = importlib.util.module_from_spec(spec)
-    import sys
-
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[spec.name]
+    yield load("diffusion")
+    del sys.modules["diffusion"]
 
 
 @pytest.fixture(autouse=True)
@@ -41,6 +45,15 @@ def test_runs_and_sums_up(diffusion, tmp_path, capsys):
     assert "second run:" in text
     assert "auto against SciPy L-BFGS-B" in text
     assert {path.suffix for path in tmp_path.iterdir()} == {".json", ".parquet", ".png"}
+
+
+def test_anatomy_adds_up(diffusion, capsys):
+    load("anatomy").main(["--cases", "lattice,lattice3d", "--sizes", "2500", "--repeats", "1"])
+    del sys.modules["anatomy"]
+    text = capsys.readouterr().out
+    for part in ("hierarchy, built", "nested iteration", "cycle", "rest", "whole"):
+        assert part in text
+    assert "lattice3d/sides/2500: auto does not nest here" in text
 
 
 def test_every_family_builds(diffusion):
