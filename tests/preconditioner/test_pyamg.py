@@ -72,3 +72,14 @@ def test_wide_indices_are_taken(solver: str) -> None:
         made.refresh(matrix)
         found.append(made.apply(np.ones(matrix.shape[0])))
     np.testing.assert_array_equal(*found)
+
+
+def test_a_matrix_that_pyamg_fails_on_is_a_breakdown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its estimates of spectral radii overflow on some indefinite matrices."""
+
+    def overflow(*_args: Any, **_options: Any) -> None:
+        raise ValueError("array must not contain infs or NaNs")
+
+    monkeypatch.setattr("pyamg.smoothed_aggregation_solver", overflow)
+    with pytest.raises(Breakdown, match="finds no hierarchy: array must not"):
+        PyAMG().refresh(sp.eye_array(200, format="csr"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -96,7 +97,8 @@ class PyAMG(Preconditioner):
         Raises
         ------
         Breakdown
-            If the diagonal has negative entries, or the cycle is not positive on a probe vector.
+            If the diagonal has negative entries, pyamg finds no hierarchy, or its cycle is not positive on a probe
+            vector.
         """
         import pyamg
         import scipy.sparse as sp
@@ -117,8 +119,12 @@ class PyAMG(Preconditioner):
             # in places pyamg still looks for the matrix class of scipy and for 32-bit indices
             plain = sp.csr_matrix(shifted)
             plain.indptr, plain.indices = plain.indptr.astype(np.int32), plain.indices.astype(np.int32)
-            with seeded_pyamg():
-                self._hierarchy = getattr(pyamg, _SOLVERS[self.solver])(plain, **options)
+            try:
+                with seeded_pyamg(), np.errstate(all="ignore"), warnings.catch_warnings():
+                    warnings.filterwarnings("ignore", message="Breakdown occurred")  # the probe below judges
+                    self._hierarchy = getattr(pyamg, _SOLVERS[self.solver])(plain, **options)
+            except (ValueError, ArithmeticError, np.linalg.LinAlgError) as fault:  # indefinite: its estimates overflow
+                raise Breakdown(f"pyamg finds no hierarchy: {fault}") from fault
             probe = np.cos(np.arange(size, dtype=np.float64))
             if not float(probe @ self.apply(probe)) > 0:
                 raise Breakdown("the pyamg cycle is not positive definite on this matrix")
