@@ -39,7 +39,7 @@ def anatomy(energy: ef.HeatDiffusion, repeats: int) -> list[tuple[str, int, floa
     target = best.energy + 1e-8 * abs(best.energy)
     runs = [ef.minimize(energy, w, tolerance=1e-10, target=target, progress=False) for _ in range(repeats)]
     if "nested iteration" not in runs[0].message:
-        raise SystemExit(f"auto does not nest here: {runs[0].message}")
+        raise ValueError(f"auto does not nest here: {runs[0].message}")
     counts = runs[0].counts
     mean = np.full(energy.shape, w.mean())
     gradient, diagonal = energy.value_and_gradient(mean)[1], energy.hessian_diagonal(mean)
@@ -81,7 +81,7 @@ def main(arguments: list[str] | None = None) -> None:
             continue
         try:
             rows = anatomy(case.energy(), args.repeats)
-        except SystemExit as refusal:
+        except ValueError as refusal:
             print(f"{case.name}: {refusal}\n")
             continue
         one = rows[0][2]

@@ -309,10 +309,7 @@ class Solve:
 
     def _loop(self, stage: Stage, state: State) -> tuple[Status, bool]:
         """Step until a rule, a budget, the minimizer, the callback or the user ends the stage."""
-        ended = self._exhausted(state)
-        if ended is None:
-            self._look_ahead(stage, state)
-            ended = self._judge(stage, state, self._reset_rule(stage.stop, state))
+        ended = self._conclude(stage, state, lambda state: self._reset_rule(stage.stop, state))
         while ended is None:
             with self.clock.running():
                 self._teleport(stage, state)
@@ -323,10 +320,7 @@ class Solve:
             if not stage.minimizer.monotone and state.energy < self.best_energy:
                 self.best_energy = state.energy
                 np.copyto(self.best_theta, state.theta)
-            ended = self._ask_outside(state) or self._exhausted(state)
-            if ended is None:
-                self._look_ahead(stage, state)
-                ended = self._judge(stage, state, stage.stop.check(state))
+            ended = self._ask_outside(state) or self._conclude(stage, state, stage.stop.check)
             if self.save is not None and ended is None and self.iterations % self.every == 0:
                 self._write(self.save)
         return ended
@@ -334,6 +328,16 @@ class Solve:
     def _record(self, state: State) -> None:
         """Add a row to the history."""
         self.history.append(self.clock.seconds, state.energy, state.gradient_norm, state.decrement, len(self.reports))
+
+    def _conclude(
+        self, stage: Stage, state: State, check: Callable[[State], Status | None]
+    ) -> tuple[Status, bool] | None:
+        """(status, does the whole solve end) or None to go on; ``check``, the stage's rule, sees what lies ahead."""
+        ended = self._exhausted(state)
+        if ended is None:
+            self._look_ahead(stage, state)
+            ended = self._judge(stage, state, check(state))
+        return ended
 
     def _look_ahead(self, stage: Stage, state: State) -> None:
         """Let the minimizer say how much is left, and write it into the last row."""
@@ -348,7 +352,7 @@ class Solve:
         status = self.budget.spent(self, state)
         return None if status is None else (status, True)
 
-    def _judge(self, stage: Stage, state: State, verdict: Status | None = None) -> tuple[Status, bool] | None:
+    def _judge(self, stage: Stage, state: State, verdict: Status | None) -> tuple[Status, bool] | None:
         """(status, does the whole solve end) or None to go on."""
         if (status := self.budget.met(self, state)) is not None:
             return status, True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from evenflow.energy.base import BaseEnergy
@@ -114,7 +114,7 @@ def _flow(energy: BaseEnergy, tolerance: float, **options: Any) -> Method:
     return Direct(RungeKutta4(**options), settled(tolerance) | Steps(200_000), name="rk4")
 
 
-def _alone(minimizer: Minimizer, tolerance: float) -> Direct:
+def _alone(minimizer: Minimizer, tolerance: float, name: str = "") -> Direct:
     """A minimizer on the states, with the stopping rule of its kind."""
     if minimizer.needs_hvp:
         stop: StoppingRule = Decrement(tolerance) | Plateau(0.0, 20) | Steps(10_000)
@@ -122,7 +122,7 @@ def _alone(minimizer: Minimizer, tolerance: float) -> Direct:
         stop = settled(tolerance) | Steps(100_000)
     else:
         stop = _stalled()
-    return Direct(minimizer, stop, name=minimizer.name)
+    return Direct(minimizer, stop, name=name or minimizer.name)
 
 
 def _lbfgs(preconditioner: str | None, name: str) -> Callable[..., Method]:
@@ -131,7 +131,7 @@ def _lbfgs(preconditioner: str | None, name: str) -> Callable[..., Method]:
         from evenflow.preconditioner import build_preconditioner
 
         inverse = None if preconditioner is None else build_preconditioner(preconditioner, energy)
-        return replace(_alone(LBFGS(preconditioner=inverse, **options), tolerance), name=name)
+        return _alone(LBFGS(preconditioner=inverse, **options), tolerance, name)
 
     return build
 
@@ -148,8 +148,7 @@ def _newton(preconditioner: str | None, name: str) -> Callable[..., Method]:
         from evenflow.preconditioner import build_preconditioner
 
         inverse = None if preconditioner is None else build_preconditioner(preconditioner, energy)
-        minimizer = NewtonCG(preconditioner=inverse, **({"enough": tolerance} | options))
-        return replace(_alone(minimizer, tolerance), name=name)
+        return _alone(NewtonCG(preconditioner=inverse, **({"enough": tolerance} | options)), tolerance, name)
 
     return build
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -22,9 +22,6 @@ from evenflow.minimizer.saddle import descend, probe
 from evenflow.minimizer.steihaug import End, Model, Steihaug
 from evenflow.preconditioner.base import Preconditioner
 from evenflow.status import Status
-
-if TYPE_CHECKING:
-    import scipy.sparse as sp
 
 __all__ = ["NewtonCG"]
 
@@ -160,7 +157,7 @@ class NewtonCG(Minimizer):
         self._radius, self._eta = math.inf, self.forcing
         self._smallest, self._rate = math.inf, 0.0  # smallest Ritz value, inner iterations a digit
         self._square = 0.0  # g . P^-1 g, zero while P^-1 g is not at hand
-        self._ahead, self._before, self._ritz = True, 0.0, math.nan  # looked ahead already; of the last inner solve
+        self._ahead, self._ritz = True, math.nan  # looked ahead already; smallest Ritz value of the last solve
         self._spent = 0  # inner iterations while the preconditioner waits
         self._stale, self._verified, self._failed = True, False, False
         # whether the first step is an opening, and what it was
@@ -169,7 +166,6 @@ class NewtonCG(Minimizer):
         self._first_norm = state.gradient_norm
         self._indefinite = False  # whether the last solve met negative curvature
         self._model: Model | None = None
-        self._hessian: sp.csr_array | None = None
         self._rows: Rows | None = None
 
     # ------------------------------------------------------------------ one step
@@ -192,7 +188,7 @@ class NewtonCG(Minimizer):
         if solver.end is End.NEGATIVE and not self.follow_negative_curvature:
             state.status = Status.NOT_CONVEX
             return
-        slope, square = dot(state.gradient, solver.x), self._square
+        slope = dot(state.gradient, solver.x)
         self._search.curvature = _SLOPE if solver.end in (End.SOLVED, End.EXHAUSTED) else _LOOSE
         length = self._search(problem, state, solver.x, slope, 1.0) if slope < 0 else 0.0
         if length == 0.0:
@@ -200,7 +196,7 @@ class NewtonCG(Minimizer):
             return
         self._failed, self._ahead, self._model = False, False, None
         self._indefinite = solver.end is End.NEGATIVE
-        self._before, self._ritz, state.decrement = square, solver.smallest, math.nan
+        self._ritz, state.decrement = solver.smallest, math.nan
         self._adapt_radius(length)
         self._judge_metric(problem)
 
@@ -209,9 +205,10 @@ class NewtonCG(Minimizer):
         if self._ahead:
             return
         self._ahead = True
+        before = self._square
         model = self._build(problem, state)
         if state.gradient_norm > 0.0:
-            self._aim(problem, state)
+            self._aim(problem, state, before)
         if self.check_saddle and not self._verified and self._nearly_there(state):
             self._leave_saddle(problem, state, model)
 
@@ -265,10 +262,10 @@ class NewtonCG(Minimizer):
             return Model(product=problem.hvp(state.theta))
         if light:
             product, diagonal = problem.hvp(state.theta), problem.hessian_diagonal(state.theta)
-            return Model(self._hessian, self._rows, product, diagonal)
-        self._hessian = problem.hessian(state.theta)
-        self._rows = Rows.of(self._hessian, self._rows)
-        return Model(self._hessian, self._rows)
+            return Model(self._metric.matrix, self._rows, product, diagonal)
+        hessian = problem.hessian(state.theta)
+        self._rows = Rows.of(hessian, self._rows)
+        return Model(hessian, self._rows)
 
     def _solve(self, problem: Problem, state: State, model: Model) -> bool:
         """Inner solve; repeated after a refresh, then with the diagonal, if the preconditioner is at fault."""
@@ -331,9 +328,8 @@ class NewtonCG(Minimizer):
             elif rate > self.growth * self._rate:
                 self._stale = True
 
-    def _aim(self, problem: Problem, state: State) -> None:
+    def _aim(self, problem: Problem, state: State, before: float) -> None:
         """P^-1 g at the new point: the forcing term and the estimate of the energy left."""
-        before, ritz = self._before, self._ritz
         self._metric.apply(problem, state.gradient, self._z)
         after = dot(state.gradient, self._z)
         if not (math.isfinite(after) and after > 0 and before > 0):
@@ -343,11 +339,11 @@ class NewtonCG(Minimizer):
         eta = 0.9 * (after / before) ** (0.5 * self.exponent)
         floor = 0.9 * self._eta**self.exponent
         self._eta = min(self.forcing, max(eta, floor) if floor > 0.1 else eta)
-        if math.isnan(ritz):
+        if math.isnan(self._ritz):
             self._verified, state.decrement = False, math.nan
             return
         # a short solve has not seen the slowest mode: forget only slowly what longer ones have found
-        self._smallest = min(_FORGET * self._smallest, ritz)
+        self._smallest = min(_FORGET * self._smallest, self._ritz)
         state.decrement = after / self._smallest  # twice the estimate: the Ritz value is no lower bound
         if state.decrement > 0.0:
             suffices = _MARGIN * math.sqrt(self.enough * abs(state.energy) / state.decrement)
@@ -422,7 +418,7 @@ class NewtonCG(Minimizer):
             "radius": self._radius, "eta": self._eta, "smallest": self._smallest, "rate": self._rate,
             "spent": self._spent, "square": self._square, "stale": self._stale, "verified": self._verified,
             "failed": self._failed, "indefinite": self._indefinite,
-            "ahead": self._ahead, "before": self._before, "ritz": self._ritz,
+            "ahead": self._ahead, "ritz": self._ritz,
             "opening": self._opening, "opened": self._opened, "surveyed": self._surveyed,
             "first_norm": self._first_norm, "has_model": self._model is not None,
             "light": self._model is not None and self._model.diagonal is not None, "z": self._z.copy(),
@@ -440,7 +436,7 @@ class NewtonCG(Minimizer):
         self._square, self._stale = float(saved["square"]), bool(saved["stale"])
         self._verified, self._failed = bool(saved["verified"]), bool(saved["failed"])
         self._indefinite = bool(saved["indefinite"])
-        self._ahead, self._before, self._ritz = bool(saved["ahead"]), float(saved["before"]), float(saved["ritz"])
+        self._ahead, self._ritz = bool(saved["ahead"]), float(saved["ritz"])
         self._opening, self._opened = bool(saved["opening"]), str(saved["opened"])
         self._surveyed = bool(saved["surveyed"])
         self._first_norm = float(saved["first_norm"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -129,7 +128,7 @@ class Matrix:
 
 
 @dataclass
-class Level(ABC):
+class Level:
     """One level: its matrix and how the next one follows from it.
 
     Attributes
@@ -148,9 +147,9 @@ class Level(ABC):
 
     kind = cycle.SMOOTH
 
-    @abstractmethod
     def refresh(self) -> None:
-        """Compute everything that depends on the values of the matrix, and those of the next level's."""
+        """Compute everything that depends on the values of the matrix, and those of the next level's: here, pivots."""
+        self.invert()
 
     def invert(self) -> None:
         """Invert the pivots; those that are not positive are replaced, in the matrix itself, by what they should be.
@@ -174,20 +173,12 @@ class Smoothed(Level):
 
     kind = cycle.SMOOTH
 
-    def refresh(self) -> None:
-        """Invert the pivots."""
-        self.invert()
-
 
 class Direct(Level):
     """Coarsest level, solved by a dense Cholesky factor."""
 
     kind = cycle.DIRECT
     dense: FloatArray
-
-    def refresh(self) -> None:
-        """Invert the pivots."""
-        self.invert()
 
     def factor(self) -> None:
         """Factor, which nested iteration can do without."""
