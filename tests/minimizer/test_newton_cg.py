@@ -411,7 +411,6 @@ def test_flexible_preconditioner_end_to_end():
         ("forcing", 1.0),
         ("exponent", 1.0),
         ("max_inner", 0),
-        ("sweeps", -1),
         ("enough", -1.0),
     ],
 )

@@ -25,17 +25,16 @@ def test_auto_nests_where_the_baths_are_far(heat: ef.HeatDiffusion) -> None:
     plain = ef.minimize(heat, method="newton-cg", tolerance=1e-12)
     assert result.energy == pytest.approx(plain.energy, rel=1e-10)
     random = ef.minimize(ef.HeatDiffusion.random_baths(lattice(60, 60)))
-    assert "4 sweeps of relaxation, the diagonal sufficed" in random.message
+    assert "the diagonal sufficed" in random.message
 
 
 def test_the_energy_left_is_not_underestimated(heat: ef.HeatDiffusion) -> None:
     best = ef.minimize(heat, tolerance=1e-14).energy
-    history = ef.minimize(heat).history
-    gaps, estimates = np.array(history.energy) - best, np.array(history.decrement)
-    known = np.isfinite(estimates) & (gaps > 1e-12 * best)
-    assert known.sum() >= 2
-    assert (estimates[known] >= 0.5 * gaps[known]).all()
-    assert (estimates[known] <= 1e3 * gaps[known]).all()
+    for tolerance in (1e-4, 1e-6, 1e-8):
+        result = ef.minimize(heat, tolerance=tolerance)
+        gap, estimate = result.energy - best, result.history.decrement[-1]
+        assert 0.5 * gap <= estimate <= 1e3 * gap
+        assert estimate <= tolerance * result.energy
 
 
 @pytest.mark.parametrize(
@@ -50,12 +49,12 @@ def test_on_small_graphs_only_if_most_of_it_is_eliminated(spec: str, nested: boo
 
 def test_a_run_to_a_target_does_not_look_beyond(heat: ef.HeatDiffusion) -> None:
     full = ef.minimize(heat)
-    target = full.history.energy[-2]
-    short = ef.minimize(heat, target=target)
+    short = ef.minimize(heat, target=full.energy)
     assert short.status is ef.Status.TARGET
-    assert short.energy == target
+    assert short.energy == full.energy
     assert np.isnan(short.history.decrement[-1])
-    assert np.isfinite(full.history.decrement[-2])
+    assert np.isfinite(full.history.decrement[-1])
+    assert short.counts.preconditioner < full.counts.preconditioner
 
 
 def test_the_start_does_not_matter(heat: ef.HeatDiffusion) -> None:

@@ -118,21 +118,6 @@ class BaseEnergy(ABC):
         """
         return False
 
-    @property
-    def can_relax(self) -> bool:
-        """Whether :meth:`relax` can be had."""
-        return False
-
-    def relax(self, w: FloatArray, sweeps: int = 1) -> FloatArray:
-        """Return w after sweeps of guarded coordinate steps that never raise the energy, deterministic.
-
-        Raises
-        ------
-        InputError
-            If the energy has no such sweep; check :attr:`can_relax`.
-        """
-        raise InputError(f"{type(self).__name__} cannot relax node by node; check can_relax first")
-
     def hessian(self, w: FloatArray) -> sp.csr_array:
         """Sparse Hessian at w, CSR (size, size) on a pattern that does not depend on w.
 

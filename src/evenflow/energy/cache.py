@@ -34,7 +34,7 @@ _fallback: list[Path] = []
 class KernelModule:
     """The kernels of one potential.
 
-    ``value``, ``gradient``, ``hvp``, ``hessian``, ``couplings``, ``series``, ``relax`` and ``two_hop`` are numba
+    ``value``, ``gradient``, ``hvp``, ``hessian``, ``couplings``, ``series`` and ``two_hop`` are numba
     functions; the first call of each is guarded, so that a damaged or full cache is left for compilation in memory.
 
     Attributes

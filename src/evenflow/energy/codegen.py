@@ -42,8 +42,6 @@ class Generator(HessianSource):
         self._rows("gradient")
         self._rows("hvp")
         self._hessian()
-        if not len(self.sums):
-            self._relax()
         return self.out.text()
 
     def _rows(self, kind: str) -> None:
@@ -122,93 +120,6 @@ class Generator(HessianSource):
                 products = [sum((row[m] * ds[m] for m in self.sums), sy.Integer(0)) for row in d.outer_hessian]
                 offset = self.trig + len(self.sums)
                 self._assign([f"field[{offset + m}, i] =" for m in self.sums], products, "z")
-
-    def _relax(self) -> None:
-        """Write the sweep that moves each node by one Newton step along its own diagonal, never uphill."""
-        w = self.out
-        apart = self.constant_couplings and self.potential.dim == 1
-        w("")
-        w("@njit(**OPTIONS)")
-        with w.block(self._signature("relax", ["w", "free"])):
-            self._prelude()
-            self._fill_node_functions()
-            w("half = np.uint64((stop - start + 1) // 2)")
-            # Two rows by turns: successive ones are rarely coupled, so that the processor works on both at once.
-            half = w.block("for m in range(np.uint64(start), np.uint64(start) + half):")
-            with half, w.block("for i in (m, m + half):"):
-                with w.block("if i >= np.uint64(stop) or not free[i]:"):
-                    w("continue")
-                if apart:
-                    self._relax_apart()
-                else:
-                    self._relax_row()
-            w("return 0.0")
-
-    def _relax_row(self) -> None:
-        """Write the step of node i; every trial evaluates all terms of the node."""
-        w, d = self.out, self.d
-        accumulators: list[Any] = []
-        results = [d.factor(d.value).evaluate(accumulators) + d.node_value]
-        value_sums = len(accumulators)
-        slots = [*d.gradient, *(d.curvature[c][c] for c in self.dims)]
-        nodes = [*d.node_gradient, *(d.node_hessian[c][c] for c in self.dims)]
-        results += [d.factor(s).evaluate(accumulators) + g for s, g in zip(slots, nodes, strict=True)]
-        self._load_row(results, self._with_squares(accumulators))
-        self._slot_loop(accumulators)
-        targets = ["before =", *(f"G{c} =" for c in self.dims), *(f"H{c} =" for c in self.dims)]
-        self._assign(targets, results, "r")
-        for c in self.dims:
-            w(f"old{c} = w[i]" if self.potential.dim == 1 else f"old{c} = w[i, {c}]")
-            w(f"step{c} = -G{c} / H{c} if H{c} > 0.0 else 0.0")
-        with w.block("for attempt in range(3):"):
-            self._try_step(results[0], accumulators[:value_sums])
-
-    def _relax_apart(self) -> None:
-        """Write the step of node i where its pair terms are quadratic: only its own term is evaluated at trials."""
-        w, d = self.out, self.d
-        accumulators: list[Any] = []
-        pairs = [d.factor(e).evaluate(accumulators) for e in (d.gradient[0], d.curvature[0][0])]
-        nodes = [d.node_value, d.node_gradient[0], d.node_hessian[0][0]]
-        self._load_row([*pairs, *nodes, symbol("w0")], self._with_squares(accumulators))
-        self._slot_loop(accumulators)
-        self._assign(["G =", "K =", "before =", "slope =", "bend ="], [*pairs, *nodes], "r")
-        w("step = -(G + slope) / (K + bend) if K + bend > 0.0 else 0.0")
-        w("old = w0")
-        with w.block("for attempt in range(3):"):
-            w("w0 = old + step")
-            self._refresh_trig()
-            self._assign(["after ="], [d.node_value], "u")
-            with w.block("if step * (G + 0.5 * K * step) + after - before <= 0.0:"):
-                self._keep_step()
-            w("step *= 0.25")
-
-    def _refresh_trig(self) -> None:
-        """Write the node functions of a state on trial."""
-        for k, scale in enumerate(self.d.scales):
-            for f, function in enumerate(("cos", "sin")):
-                self.out(f"h{2 * k + f} = math.{function}({self.printer.doprint(scale)} * w0)")
-
-    def _keep_step(self) -> None:
-        """Write the end of a trial that does not raise the energy."""
-        w = self.out
-        for c in self.dims:
-            w(f"w[i] = w{c}" if self.potential.dim == 1 else f"w[i, {c}] = w{c}")
-        for k in range(self.trig):
-            w(f"field[{k}, i] = h{k}")
-        w("break")
-
-    def _try_step(self, energy: Any, accumulators: list[Any]) -> None:
-        """Write one trial of :meth:`_relax_row`: accept the step, or shorten it."""
-        w = self.out
-        for c in self.dims:
-            w(f"w{c} = old{c} + step{c}")
-        self._refresh_trig()
-        self._slot_loop(accumulators)
-        self._assign(["after ="], [energy], "u")
-        with w.block("if after <= before:"):
-            self._keep_step()
-        for c in self.dims:
-            w(f"step{c} *= 0.25")
 
 
 def generate(potential: Potential) -> str:

@@ -135,16 +135,6 @@ class Engine:
 
         return product
 
-    def relax(self, w: FloatArray, free: npt.NDArray[np.uint8], sweeps: int) -> None:
-        """Move every free node of w by one guarded Newton step along its own diagonal, in order, ``sweeps`` times."""
-        for _ in range(sweeps):
-            self._kernels.relax(w, free, *self._scratch.whole)
-
-    @property
-    def can_relax(self) -> bool:
-        """Whether the potential has no neighbourhood sums, so that nodes can move one by one."""
-        return self._kernels.has("relax")
-
     @property
     def constant_couplings(self) -> bool:
         """Whether only the diagonal (d x d blocks) of the Hessian depends on w."""

@@ -238,42 +238,6 @@ class Energy(BaseEnergy):
         """Whether entries of the Hessian between different unknowns do not depend on w: quadratic pair terms, d = 1."""
         return self._engine.constant_couplings and len(self.shape) == 1
 
-    @property
-    def can_relax(self) -> bool:
-        """Whether :meth:`relax` is there: for every energy without neighbourhood sums."""
-        return self._engine.can_relax
-
-    def relax(self, w: FloatArray, sweeps: int = 1) -> FloatArray:
-        """Move each node in turn by one Newton step along its own diagonal, shortened so that the energy never grows.
-
-        A cheap start where node terms are stiff. Nodes of the first and the second half go by turns, each in ascending
-        order; each sees the new states of those before.
-
-        Parameters
-        ----------
-        w : ndarray
-        sweeps : int
-            Passes over all nodes; one costs about two energy-and-gradient passes.
-
-        Returns
-        -------
-        ndarray
-            New states; w is left as it is.
-
-        Raises
-        ------
-        InputError
-            If the energy has neighbourhood sums.
-        """
-        if not self.can_relax:
-            raise InputError("an energy with neighbourhood sums cannot relax node by node; use a minimizer")
-        state = np.array(self._checked(w))
-        free = np.ones(self.graph.n_nodes, dtype=np.uint8)
-        if self.fixed is not None:
-            free[self.fixed[0]] = 0
-        self._engine.relax(state, free, sweeps)
-        return state
-
     def curvature(self) -> sp.csr_array:
         """Laplacian of the absolute weights, once for each component, with a unit diagonal at fixed nodes."""
         import scipy.sparse as sp

@@ -21,7 +21,6 @@ _ROUNDS = 6  # of L-BFGS out of a nonconvex region before it is left to finish a
 # where the graph is nearly a tree.
 _SMALL, _MIDDLE = 4_000, 50_000
 _PATIENCE_SMALL, _PATIENCE_MIDDLE, _PATIENCE_LARGE, _PATIENCE_TREE = 300, 140, 70, 40
-_SWEEPS = 4  # a step of Newton with its inner solve costs about as much, and gains less from afar
 _CHOLESKY_SIZE = 20_000  # unknowns; beyond, the fill of a factor outweighs what it saves over a multigrid cycle
 
 
@@ -33,8 +32,8 @@ class Auto(Method):
        taken about ``patience`` iterations, or an inner solve converges slowly, the preconditioner is built: graph
        multigrid, or sparse Cholesky where a node of a small graph has several states. It is built at once where
        many nodes are far from everything that holds them.
-    2. Where only terms of single nodes are not quadratic, its first step is another one: nested iteration, coarsest
-       level first, if multigrid is built at once, and a few sweeps of relaxation, which settle stiff terms, if not.
+    2. Where only terms of single nodes are not quadratic, the inner solves know them to fourth order, and if multigrid
+       is built at once, the first step is nested iteration, coarsest level first.
     3. Where an inner solve meets negative curvature, the step is not made (it would cost many products and leap
        to some far basin): L-BFGS takes over until the gradient has fallen a hundredfold; then Newton again.
     4. After six such rounds, or where Newton breaks down, L-BFGS finishes.
@@ -64,11 +63,8 @@ class Auto(Method):
         if not energy.sparse_hessian:
             yield Stage(LBFGS(), stop=settled(tolerance) | Steps(200), name="lbfgs")
         patience = self._wait(energy) if self.patience is None else self.patience
-        for round_ in range(_ROUNDS):
-            sweeps = _SWEEPS if round_ == 0 else 0
-            newton = NewtonCG(
-                inverse, patience=patience, sweeps=sweeps, enough=tolerance, follow_negative_curvature=False
-            )
+        for _ in range(_ROUNDS):
+            newton = NewtonCG(inverse, patience=patience, enough=tolerance, follow_negative_curvature=False)
             report = yield Stage(newton, stop=Decrement(tolerance) | Plateau(0.0, 20), name="newton")
             if report.status in (Status.CONVERGED, Status.PLATEAU):
                 return remark

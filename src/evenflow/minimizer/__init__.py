@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from evenflow.minimizer.ncg import NonlinearCG as NonlinearCG
     from evenflow.minimizer.newton_cg import NewtonCG as NewtonCG
     from evenflow.minimizer.problem import Problem as Problem
-    from evenflow.minimizer.relaxation import Relaxation as Relaxation
     from evenflow.minimizer.runge_kutta import RungeKutta4 as RungeKutta4
     from evenflow.minimizer.torch_optim import TorchOptimizer as TorchOptimizer
 
@@ -31,7 +30,6 @@ _HOME = {
     "NonlinearCG": "ncg",
     "Problem": "problem",
     "RMSProp": "first_order",
-    "Relaxation": "relaxation",
     "RungeKutta4": "runge_kutta",
     "SGD": "first_order",
     "State": "base",
@@ -49,7 +47,6 @@ __all__ = [
     "NonlinearCG",
     "Problem",
     "RMSProp",
-    "Relaxation",
     "RungeKutta4",
     "State",
     "TorchOptimizer",

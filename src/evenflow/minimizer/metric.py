@@ -12,6 +12,7 @@ import numpy as np
 from evenflow.energy.base import FloatArray
 from evenflow.errors import InputError
 from evenflow.minimizer.linear_algebra import Rows, invert_entries, relative_change
+from evenflow.minimizer.node_terms import NodeTerms
 from evenflow.minimizer.problem import Problem
 from evenflow.preconditioner.base import Breakdown, Preconditioner
 
@@ -228,6 +229,12 @@ class Metric:
         """Relative change of the matrix's diagonal (1-norm), or of the one given, since the last refresh."""
         self._take_diagonal(matrix, diagonal, self._scratch)
         return float(relative_change(self._scratch, self._diagonal))
+
+    def held(self, terms: NodeTerms | None) -> FloatArray:
+        """The diagonal that the operator holds at the unknowns with terms of higher order; empty for the identity."""
+        if terms is None or self.is_identity:
+            return np.zeros(0)
+        return np.abs(self._diagonal[terms.where]) if self.inverse is None else 1.0 / self.inverse[terms.where]
 
     def drift_at(self, problem: Problem, theta: FloatArray) -> float:
         """The same for the matrix at ``theta``."""

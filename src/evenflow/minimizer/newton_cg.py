@@ -12,9 +12,11 @@ import numpy as np
 from evenflow.energy.base import FloatArray
 from evenflow.errors import InputError
 from evenflow.minimizer.base import Minimizer, State
+from evenflow.minimizer.forcing import Forcing
 from evenflow.minimizer.line_search import LineSearch
 from evenflow.minimizer.linear_algebra import Rows, dot, is_diagonally_dominant
 from evenflow.minimizer.metric import Metric
+from evenflow.minimizer.node_terms import NodeTerms
 from evenflow.minimizer.opening import opening_step
 from evenflow.minimizer.problem import Problem
 from evenflow.minimizer.remoteness import remoteness
@@ -47,7 +49,8 @@ class NewtonCG(Minimizer):
     products), minimises it by preconditioned conjugate gradients inside a trust region in the norm of the
     preconditioner [1]_, follows a direction of negative curvature to the boundary, and searches along the
     result for the Wolfe conditions beginning at length 1. The inner solve stops at a residual tolerance that
-    tightens with the progress of the gradient, both in the norm of P^-1 (forcing terms [2]_, choice 2).
+    tightens with the progress of the gradient, both in the norm of P^-1 (forcing terms [2]_, choice 2), or where no
+    more than half of ``enough`` is left to gain.
 
     The first ``patience`` inner iterations, whatever the number of steps, are preconditioned by the diagonal of
     the Hessian: far from the minimum one or two a step often do, and easy problems are solved before a set-up
@@ -59,23 +62,23 @@ class NewtonCG(Minimizer):
     only if that fails, too, the status is BREAKDOWN.
 
     Where only the diagonal of the Hessian depends on theta, it alone is computed at each step once the
-    preconditioner is built, and products are made without an assembled matrix. Such an energy is opened by another
-    step: nested iteration [3]_ from the mean of theta if multigrid is built at once, the energy is convex as far as
-    its fourth-order expansion tells, and the step lowers it; ``sweeps`` of relaxation if nothing is built yet.
+    preconditioner is built, and products are made without an assembled matrix. The model of such an energy is of
+    fourth order, its inner solves are nonlinear conjugate gradients with exact steps, and they go as far as the
+    energy that the last model foretold was right: where terms of nodes are quartics, one solve is all. If multigrid is
+    built at once, the first step is another one, nested iteration [3]_ from the mean of theta, provided that the
+    energy is convex as far as its expansion tells, and that the step lowers it.
 
     ``state.decrement`` estimates the energy left to gain at the new point by g . P^-1 g / m, with m the
     smallest Ritz value of P^-1 H that the recent inner solves have met: twice an upper bound where they have
     found the smallest eigenvalue and the energy is close to quadratic, and too large by up to the condition
-    number of P^-1 H where the gradient has little of the slowest mode. It is nan while the solves end at the boundary
-    or at negative curvature.
+    number of P^-1 H where the gradient has little of the slowest mode. It is nan while the solves end at the boundary,
+    at negative curvature, or where the preconditioner no longer fits.
 
     Parameters
     ----------
     preconditioner : Preconditioner, optional
     patience : int
         About the cost of building the preconditioner, in products with the Hessian; 0 builds it at once.
-    sweeps : int
-        Of relaxation, as the first step where only terms of single nodes are not quadratic; 0 for none.
     drift : float
     growth : float
     forcing : float
@@ -110,7 +113,6 @@ class NewtonCG(Minimizer):
 
     preconditioner: Preconditioner | None = None
     patience: int = 60
-    sweeps: int = 0
     drift: float = 0.3
     growth: float = 1.25
     forcing: float = 0.3
@@ -127,7 +129,6 @@ class NewtonCG(Minimizer):
     def __post_init__(self) -> None:
         limits = {
             "patience": (self.patience >= 0, "0 or a number of iterations"),
-            "sweeps": (self.sweeps >= 0, "0 or a number of sweeps"),
             "drift": (self.drift > 0, "a positive fraction"),
             "growth": (self.growth > 1, "a factor above 1"),
             "forcing": (0 < self.forcing < 1, "a number in (0, 1)"),
@@ -154,7 +155,7 @@ class NewtonCG(Minimizer):
         self._search.start(state)
         self._solver = Steihaug(problem.size, self.max_inner)
         self._z = np.empty(problem.size)
-        self._radius, self._eta = math.inf, self.forcing
+        self._radius, self._forcing = math.inf, Forcing(self.forcing, self.exponent)
         self._smallest, self._rate = math.inf, 0.0  # smallest Ritz value, inner iterations a digit
         self._square = 0.0  # g . P^-1 g, zero while P^-1 g is not at hand
         self._ahead, self._ritz = True, math.nan  # looked ahead already; smallest Ritz value of the last solve
@@ -188,15 +189,17 @@ class NewtonCG(Minimizer):
         if solver.end is End.NEGATIVE and not self.follow_negative_curvature:
             state.status = Status.NOT_CONVEX
             return
-        slope = dot(state.gradient, solver.x)
-        self._search.curvature = _SLOPE if solver.end in (End.SOLVED, End.EXHAUSTED) else _LOOSE
+        slope, before = dot(state.gradient, solver.x), state.energy
+        self._search.curvature = _LOOSE if solver.end in (End.BOUNDARY, End.NEGATIVE) else _SLOPE
         length = self._search(problem, state, solver.x, slope, 1.0) if slope < 0 else 0.0
         if length == 0.0:
             self._after_failure(state)
             return
         self._failed, self._ahead, self._model = False, False, None
         self._indefinite = solver.end is End.NEGATIVE
+        self._stale |= solver.end is End.STALE
         self._ritz, state.decrement = solver.smallest, math.nan
+        self._forcing.compare(before - solver.decrease if length == 1.0 else math.nan, before, state.energy)
         self._adapt_radius(length)
         self._judge_metric(problem)
 
@@ -216,16 +219,18 @@ class NewtonCG(Minimizer):
         """The first step, where only the diagonal of the Hessian depends on theta; whether one was made."""
         model = self._linearise(problem, state, light=False)
         self._survey(problem, model)
-        found = opening_step(problem, state.theta, self._metric, model.hessian, self.sweeps)
+        found = opening_step(problem, state.theta, self._metric, model.hessian)
         self.setup_seconds = self._metric.seconds
         if found is None:
             return False
-        step, note = found
-        energy = self._search.evaluate(problem, state, step, 1.0)[1]
-        if not energy < state.energy:
+        step, foretold = found
+        before, energy = state.energy, self._search.evaluate(problem, state, step, 1.0)[1]
+        if not energy < before:
             return False
         self._search.accept(state, energy)
-        self._opened, state.decrement = note, math.nan
+        self._forcing.compare(foretold, before, energy)
+        self._forcing.trust()
+        self._opened, state.decrement = "nested iteration", math.nan
         return True
 
     def _survey(self, problem: Problem, model: Model) -> None:
@@ -260,20 +265,22 @@ class NewtonCG(Minimizer):
         """The Hessian at the current point, assembled where it can be; ``light``: its products and diagonal alone."""
         if not problem.has_hessian:
             return Model(product=problem.hvp(state.theta))
+        terms = NodeTerms.of(*problem.diagonal_series(state.theta)) if problem.constant_couplings else None
         if light:
             product, diagonal = problem.hvp(state.theta), problem.hessian_diagonal(state.theta)
-            return Model(self._metric.matrix, self._rows, product, diagonal)
+            return Model(self._metric.matrix, self._rows, product, diagonal, terms)
         hessian = problem.hessian(state.theta)
         self._rows = Rows.of(hessian, self._rows)
-        return Model(hessian, self._rows)
+        return Model(hessian, self._rows, terms=terms)
 
     def _solve(self, problem: Problem, state: State, model: Model) -> bool:
         """Inner solve; repeated after a refresh, then with the diagonal, if the preconditioner is at fault."""
+        enough = _MARGIN * self.enough * abs(state.energy)
         for attempt in range(3):
             if self._square == 0.0:
                 self._metric.apply(problem, state.gradient, self._z)
                 self._square = dot(state.gradient, self._z)
-            self._run(problem, model, state.gradient, self._z, self._eta)
+            self._run(problem, model, state.gradient, self._z, self._forcing.eta, enough=enough)
             state.inner += self._solver.iterations
             if self._solver.end is not End.BROKEN:
                 return True
@@ -295,7 +302,7 @@ class NewtonCG(Minimizer):
         metric, counts = self._metric, problem.counts
         limit = min(max(self.patience - self._spent, 1), self.max_inner) if metric.waiting else self.max_inner
         self._solver.solve(
-            model, b, z, metric.inverse, lambda r, out: metric.apply(problem, r, out),
+            model, b, z, metric.inverse, lambda r, out: metric.apply(problem, r, out), held=metric.held(model.terms),
             flexible=metric.flexible, radius=self._radius, tolerance=tolerance, limit=limit, **options,
         )  # fmt: skip
         if model.product is None:
@@ -336,25 +343,22 @@ class NewtonCG(Minimizer):
             state.decrement = math.nan
             return
         self._square = after
-        eta = 0.9 * (after / before) ** (0.5 * self.exponent)
-        floor = 0.9 * self._eta**self.exponent
-        self._eta = min(self.forcing, max(eta, floor) if floor > 0.1 else eta)
+        self._forcing.tighten(after / before)
+        if problem.constant_couplings:
+            self._forcing.trust()
         if math.isnan(self._ritz):
             self._verified, state.decrement = False, math.nan
             return
         # a short solve has not seen the slowest mode: forget only slowly what longer ones have found
         self._smallest = min(_FORGET * self._smallest, self._ritz)
         state.decrement = after / self._smallest  # twice the estimate: the Ritz value is no lower bound
-        if state.decrement > 0.0:
-            suffices = _MARGIN * math.sqrt(self.enough * abs(state.energy) / state.decrement)
-            self._eta = max(self._eta, min(suffices, self.forcing))
 
     def _after_failure(self, state: State) -> None:
         """No step along the model's minimiser: once more with all that was learnt forgotten, or give up."""
         if self._failed:
             state.status = Status.LINE_SEARCH_FAILED
             return
-        self._radius, self._eta, self._stale, self._model = math.inf, self.forcing, True, None
+        self._radius, self._forcing.eta, self._stale, self._model = math.inf, self.forcing, True, None
         self._failed = True
         state.note = "preconditioner refreshed after a failed step"
 
@@ -385,7 +389,8 @@ class NewtonCG(Minimizer):
             return False
         radius, self._radius = self._radius, math.inf
         b = probe(problem)
-        self._run(problem, model, b, self._metric.apply(problem, b, np.empty_like(b)), 1e-3, flat=_LEVEL)
+        z = self._metric.apply(problem, b, np.empty_like(b))
+        self._run(problem, model.quadratic(), b, z, 1e-3, flat=_LEVEL)
         self._radius = radius
         state.inner += self._solver.iterations
         solver = self._solver
@@ -393,7 +398,7 @@ class NewtonCG(Minimizer):
             return False
         if not descend(problem, state, self._search, solver.direction.copy(), solver.curvature):
             return False
-        self._verified, self._model, self._radius, self._eta = False, None, math.inf, self.forcing
+        self._verified, self._model, self._radius, self._forcing.eta = False, None, math.inf, self.forcing
         state.decrement, state.note = math.nan, "left a saddle point along negative curvature"
         return True
 
@@ -415,7 +420,8 @@ class NewtonCG(Minimizer):
     def export(self, state: State) -> dict[str, Any]:
         """Radius, forcing term, P^-1 g and the points that the preconditioner was built at."""
         return {
-            "radius": self._radius, "eta": self._eta, "smallest": self._smallest, "rate": self._rate,
+            "radius": self._radius, "smallest": self._smallest, "rate": self._rate,
+            "eta": self._forcing.eta, "mismatch": self._forcing.mismatch,
             "spent": self._spent, "square": self._square, "stale": self._stale, "verified": self._verified,
             "failed": self._failed, "indefinite": self._indefinite,
             "ahead": self._ahead, "ritz": self._ritz,
@@ -430,7 +436,8 @@ class NewtonCG(Minimizer):
         state.theta, state.gradient = np.array(state.theta), np.array(state.gradient)
         self._prepare(problem, state)
         self._metric.restore(problem, saved)
-        self._radius, self._eta = float(saved["radius"]), float(saved["eta"])
+        self._radius = float(saved["radius"])
+        self._forcing.eta, self._forcing.mismatch = float(saved["eta"]), float(saved["mismatch"])
         self._smallest, self._rate = float(saved["smallest"]), float(saved["rate"])
         self._spent = int(saved["spent"])
         self._square, self._stale = float(saved["square"]), bool(saved["stale"])

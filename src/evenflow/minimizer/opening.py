@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from evenflow.energy.base import FloatArray
+from evenflow.minimizer.linear_algebra import dot
 from evenflow.minimizer.metric import Metric
 from evenflow.minimizer.problem import Problem
-from evenflow.preconditioner.base import Preconditioner
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
@@ -20,9 +20,12 @@ _STILL = 1e-8  # of the largest change: round-off of the mean
 
 
 def opening_step(
-    problem: Problem, theta: FloatArray, metric: Metric, hessian: sp.csr_array, sweeps: int
-) -> tuple[FloatArray, str] | None:
-    """A step that may lead far down, and what it is: nested iteration, or relaxation.
+    problem: Problem, theta: FloatArray, metric: Metric, hessian: sp.csr_array
+) -> tuple[FloatArray, float] | None:
+    """Step to where nested iteration comes from the mean of ``theta``, fixed nodes where they are.
+
+    A convex energy keeps nothing of its start. What is rough in it would cost as many cycles to remove as the minimum
+    to find; the mean has nothing rough.
 
     Parameters
     ----------
@@ -33,38 +36,32 @@ def opening_step(
         Not built yet. If its preconditioner waits, there is nothing to nest on.
     hessian : csr_array
         At theta.
-    sweeps : int
-        Of relaxation; 0 for none.
 
     Returns
     -------
-    tuple of ndarray of shape (size,) and str, or None
-        The step may lead up: a start may be better than what nested iteration finds. None where there is no such step.
+    tuple of ndarray of shape (size,) and float, or None
+        The step, which may lead up (a start may be better than what nested iteration finds), and the energy that the
+        expansion foretells there. None where there is no such step.
     """
-    if metric.waiting or metric.preconditioner is None:
-        if not (sweeps and problem.can_relax):
-            return None
-        return problem.relax(theta, sweeps) - theta, f"{sweeps} sweeps of relaxation"
-    if not metric.build_couplings(problem, theta, hessian):
+    preconditioner = metric.preconditioner
+    if preconditioner is None or metric.waiting or not metric.build_couplings(problem, theta, hessian):
         return None
-    step = _nest(problem, theta, metric.preconditioner)
-    return None if step is None else (step, "nested iteration")
-
-
-def _nest(problem: Problem, theta: FloatArray, preconditioner: Preconditioner) -> FloatArray | None:
-    """Step to where nested iteration comes from the mean of ``theta``, fixed nodes where they are.
-
-    A convex energy keeps nothing of its start. What is rough in it would cost as many cycles to remove as the minimum
-    to find; the mean has nothing rough.
-    """
-    if problem.energy.fixed is None:
-        mean = np.full_like(theta, theta.mean())
-    else:
-        free = problem.energy.free_mask().ravel()
-        mean = np.where(free, theta.mean(where=free), theta)
-    gradient = problem.value_and_gradient(mean)[1]
-    step = preconditioner.nest(gradient, problem.hessian_diagonal(mean), *problem.diagonal_series(mean))
+    mean = _level(problem, theta)
+    energy, gradient = problem.value_and_gradient(mean)
+    third, fourth = problem.diagonal_series(mean)
+    step = preconditioner.nest(gradient, problem.hessian_diagonal(mean), third, fourth)
     if step is None:
         return None
+    square = step * step
+    energy += dot(step, gradient + 0.5 * problem.hvp(mean)(step))
+    energy += dot(square, step * (third / 6.0) + square * (fourth / 24.0))
     moved = np.abs(step) > _STILL * np.abs(step).max()  # a component that nothing holds stays, and keeps its own mean
-    return np.where(moved, mean + step - theta, 0.0)
+    return np.where(moved, mean + step - theta, 0.0), energy
+
+
+def _level(problem: Problem, theta: FloatArray) -> FloatArray:
+    """The mean everywhere but at fixed nodes."""
+    if problem.energy.fixed is None:
+        return np.full_like(theta, theta.mean())
+    free = problem.energy.free_mask().ravel()
+    return np.where(free, theta.mean(where=free), theta)

@@ -96,16 +96,6 @@ class Problem:
         return product
 
     @property
-    def can_relax(self) -> bool:
-        """Whether :meth:`relax` can be had."""
-        return self.is_identity and self.energy.can_relax
-
-    def relax(self, theta: FloatArray, sweeps: int) -> FloatArray:
-        """Theta after sweeps of coordinate steps, each counted as two gradients."""
-        self.counts.gradient += 2 * sweeps
-        return self.energy.relax(theta.reshape(self.energy.shape), sweeps).reshape(-1)
-
-    @property
     def constant_couplings(self) -> bool:
         """Whether only the diagonal of the Hessian depends on theta (identity map only)."""
         return self.is_identity and self.energy.constant_couplings

@@ -1,4 +1,4 @@
-"""Conjugate gradients on the quadratic model inside a trust region, one compiled body for every operator.
+"""Conjugate gradients on the model of an energy inside a trust region, one compiled body for every operator.
 
 The recurrences live in a short array so that the compiled loop (diagonal metric, assembled Hessian) and the
 interpreted one (any metric, any Hessian product) run the same code.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from numba import njit
 
 from evenflow.energy.base import FloatArray
 from evenflow.minimizer.linear_algebra import IntArray, Rows, dot, spmv_dot
+from evenflow.minimizer.node_terms import NodeTerms, bend_along, drift_at, follow, least_along, take_secant
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
@@ -33,13 +34,18 @@ class End(IntEnum):
     NEGATIVE = 3
     EXHAUSTED = 4
     BROKEN = 5
+    STALE = 6
 
 
-_SOLVED, _BOUNDARY, _NEGATIVE, _EXHAUSTED, _BROKEN = (int(end) for end in list(End)[1:])
+_SOLVED, _BOUNDARY, _NEGATIVE, _EXHAUSTED, _BROKEN, _STALE = (int(end) for end in list(End)[1:])
 # Places in the array of recurrences: r.z at the start and now, |x|^2, x.d and |d|^2 in the metric, decrease of
-# the model, largest Rayleigh quotient seen, last step length, last d.Hd, r.r, last change of r.r, what is flat.
-_RZ0, _RZ, _XX, _XD, _DD, _DECREASE, _LARGEST, _ALPHA, _KAPPA, _RR, _SHRINK, _FLAT = range(12)
+# the model, largest Rayleigh quotient seen, last step length, last d.Hd, r.r, last change of r.r, what is flat, last
+# decrease, decrease that is enough, drift of the diagonal that is too much.
+_RZ0, _RZ, _XX, _XD, _DD, _DECREASE, _LARGEST, _ALPHA, _KAPPA, _RR, _SHRINK, _FLAT, _GAIN, _ENOUGH, _DRIFT = range(15)
 _ROUND_OFF = 1e-13  # Rayleigh quotient, against the largest, that is zero but for rounding
+_AHEAD = 30.0  # last decrease, against what is enough, from which Ritz values are looked at
+_DRIFTED = 0.5  # change of a diagonal entry, beside what the preconditioner holds, at which it no longer fits
+_NO_TERMS, _NOTHING_HELD = NodeTerms(), np.zeros(0)
 
 _dense = njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"}, error_model="numpy")
 _scalar = njit(cache=True, nogil=True, error_model="numpy")
@@ -101,10 +107,24 @@ def _begin(g: FloatArray, z: FloatArray, x: FloatArray, r: FloatArray, d: FloatA
 
 @_scalar
 def _move(
-    c: FloatArray, kappa: float, radius: float, d: FloatArray, Hd: FloatArray, x: FloatArray, r: FloatArray
+    c: FloatArray,
+    kappa: float,
+    radius: float,
+    d: FloatArray,
+    Hd: FloatArray,
+    x: FloatArray,
+    r: FloatArray,
+    where: IntArray,
+    third: FloatArray,
+    fourth: FloatArray,
+    held: FloatArray,
 ) -> int:
-    """Step along d, to the boundary where curvature or radius ask for it; ``kappa`` is d . H d."""
+    """Step along d to the least model, or to the boundary where curvature or radius ask for it; kappa is d . H d."""
     rz, xx, xd, dd = c[_RZ], c[_XX], c[_XD], c[_DD]
+    cubic, quartic = 0.0, 0.0
+    if where.size > 0:
+        second, cubic, quartic = bend_along(where, third, fourth, x, d)
+        kappa += second
     c[_KAPPA] = kappa
     if not (rz > 0.0 and dd > 0.0 and math.isfinite(kappa) and math.isfinite(rz)):
         return _BROKEN
@@ -112,37 +132,85 @@ def _move(
     c[_LARGEST] = max(c[_LARGEST], abs(quotient))
     if abs(quotient) <= c[_FLAT] * c[_LARGEST] and xx > 0.0:
         return _SOLVED
-    a = rz / kappa if kappa > 0.0 else math.inf
-    if kappa <= 0.0 or xx + a * (2.0 * xd + a * dd) >= radius * radius:
+    end = 0
+    a = math.inf
+    if kappa <= 0.0:
+        end = _NEGATIVE
+    else:
+        a = rz / kappa if where.size == 0 else least_along(-rz, kappa, cubic, quartic)
+        if a == math.inf:
+            a, end = rz / kappa, _BOUNDARY
+    if end == _NEGATIVE or xx + a * (2.0 * xd + a * dd) >= radius * radius:
+        end = max(end, _BOUNDARY)
         if math.isinf(radius):
             a = rz / abs(kappa) if kappa < 0.0 else 1.0
         else:
             inside = max(radius * radius - xx, 0.0)
             a = inside / (xd + math.sqrt(xd * xd + dd * inside))
-        _axpy2(a, d, Hd, x, r)
-        c[_DECREASE] += a * rz - 0.5 * a * a * kappa
-        c[_XX] = xx + a * (2.0 * xd + a * dd)
-        return _NEGATIVE if kappa <= 0.0 else _BOUNDARY
+    take_secant(a, where, third, fourth, x, d, Hd)
     rr = _axpy2(a, d, Hd, x, r)
+    c[_GAIN] = a * (rz - a * (0.5 * kappa + a * (cubic / 6.0 + a * quartic / 24.0)))
+    c[_DECREASE] += c[_GAIN]
     c[_SHRINK] = rr / c[_RR]
     c[_RR] = rr
-    c[_DECREASE] += 0.5 * a * rz
     c[_XX] = xx + a * (2.0 * xd + a * dd)
     c[_XD] = xd + a * dd
     c[_ALPHA] = a
-    return 0
+    if end == 0 and c[_DRIFT] < math.inf and drift_at(where, third, fourth, held, x) > c[_DRIFT]:
+        return _STALE
+    return end
 
 
 @_dense
 def _turn(c: FloatArray, rz: float, zh: float, flexible: bool, z: FloatArray, d: FloatArray) -> float:
     """Overwrite d with -z + beta d; return beta."""
-    beta = (c[_ALPHA] * zh if flexible else rz) / c[_RZ]
+    beta = max(c[_ALPHA] * zh if flexible else rz, 0.0) / c[_RZ]
     for i in range(d.size):
         d[i] = beta * d[i] - z[i]
     c[_XD] *= beta
     c[_DD] = rz + beta * beta * c[_DD]
     c[_RZ] = rz
     return beta
+
+
+@_scalar
+def _all_above(bound: float, alphas: FloatArray, betas: FloatArray, count: int) -> bool:
+    """Whether all eigenvalues of the Lanczos matrix that conjugate gradients have built lie above ``bound``.
+
+    Its entries are T_kk = 1 / a_k + b_{k-1} / a_{k-1}, T_{k,k+1}^2 = b_k / a_k^2; a Sturm count.
+    """
+    pivot = 1.0 / alphas[0] - bound
+    for k in range(1, count):
+        if not pivot > 0.0:
+            return False
+        inverse = 1.0 / alphas[k - 1]
+        beta = betas[k - 1] * inverse
+        pivot = 1.0 / alphas[k] + beta - bound - beta * inverse / pivot
+    return pivot > 0.0
+
+
+@_scalar
+def smallest_ritz(alphas: FloatArray, betas: FloatArray, count: int) -> float:
+    """Smallest eigenvalue, to a few per cent, of the Lanczos matrix that conjugate gradients have built: bisection."""
+    high = math.inf
+    for k in range(count):
+        high = min(high, 1.0 / alphas[k] + (betas[k - 1] / alphas[k - 1] if k > 0 else 0.0))
+    low = high * 1e-12
+    while high > 1.03 * low:
+        middle = math.sqrt(low * high)
+        if _all_above(middle, alphas, betas, count):
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+@_scalar
+def _is_enough(c: FloatArray, rz: float, bound: float, alphas: FloatArray, betas: FloatArray, count: int) -> bool:
+    """Whether the residual is down to its bound, or what is left to gain, by the smallest Ritz value, is enough."""
+    if rz <= bound:
+        return True
+    return c[_GAIN] <= _AHEAD * c[_ENOUGH] and _all_above(rz / c[_ENOUGH], alphas, betas, count)
 
 
 @_scalar
@@ -156,63 +224,57 @@ def _solve_diagonal(
     radius: float,
     tolerance: float,
     limit: int,
+    where: IntArray,
+    third: FloatArray,
+    fourth: FloatArray,
+    held: FloatArray,
     alphas: FloatArray,
     betas: FloatArray,
 ) -> tuple[int, int]:
     """The whole solve with an assembled Hessian and a diagonal metric; ``work`` holds x, r, z, d, Hd."""
     x, r, z, d, Hd = work[0], work[1], work[2], work[3], work[4]
+    if where.size > 0:
+        inverse = inverse.copy()
     for k in range(limit):
-        end = _move(c, spmv_dot(indptr, indices, data, d, Hd), radius, d, Hd, x, r)
+        end = _move(c, spmv_dot(indptr, indices, data, d, Hd), radius, d, Hd, x, r, where, third, fourth, held)
         if end != 0:
             return (k if end == _SOLVED else k + 1), end
+        follow(where, third, fourth, held, x, inverse)
         rz, zh = _scale_dots(inverse, r, z, Hd)
         alphas[k] = c[_ALPHA]
-        if rz <= tolerance * tolerance * c[_RZ0]:
+        if _is_enough(c, rz, tolerance * tolerance * c[_RZ0], alphas, betas, k + 1):
             c[_RZ] = rz
             return k + 1, _SOLVED
-        betas[k] = _turn(c, rz, zh, False, z, d)
+        betas[k] = _turn(c, rz, zh, where.size > 0, z, d)
     return limit, _EXHAUSTED
-
-
-@_scalar
-def smallest_ritz(alphas: FloatArray, betas: FloatArray, count: int) -> float:
-    """Smallest eigenvalue, to a few per cent, of the Lanczos matrix that conjugate gradients have built.
-
-    Bisection with Sturm counts; entries T_kk = 1 / a_k + b_{k-1} / a_{k-1}, T_{k,k+1}^2 = b_k / a_k^2.
-    """
-    high = math.inf
-    for k in range(count):
-        entry = 1.0 / alphas[k] + (betas[k - 1] / alphas[k - 1] if k > 0 else 0.0)
-        high = min(high, entry)
-    low = high * 1e-12
-    while high > 1.03 * low:
-        middle = math.sqrt(low * high)
-        negative = False
-        pivot = 1.0 / alphas[0] - middle
-        for k in range(1, count):
-            if pivot <= 0.0:
-                negative = True
-                break
-            square = betas[k - 1] / (alphas[k - 1] * alphas[k - 1])
-            pivot = 1.0 / alphas[k] + betas[k - 1] / alphas[k - 1] - middle - square / pivot
-        if negative or pivot <= 0.0:
-            high = middle
-        else:
-            low = middle
-    return low
 
 
 @dataclass
 class Model:
-    """The quadratic model at a point: its Hessian, assembled or as a product.
+    """The model at a point: its Hessian, assembled or as a product, and what is known of higher order.
 
-    Where there is a ``diagonal``, too, it takes the place of that of ``hessian``, which is of another point.
+    Attributes
+    ----------
+    hessian : csr_array, optional
+    rows : Rows, optional
+        Its pattern.
+    product : callable, optional
+        v -> H v, in place of an assembled Hessian.
+    diagonal : ndarray of shape (n,), optional
+        Takes the place of that of ``hessian``, which is then of another point.
+    terms : NodeTerms, optional
+        What there is of third and fourth order, where all mixed derivatives of these orders vanish.
     """
 
     hessian: sp.csr_array | None = None
     rows: Rows | None = None
     product: Callable[[FloatArray], FloatArray] | None = None
     diagonal: FloatArray | None = None
+    terms: NodeTerms | None = None
+
+    def quadratic(self) -> Model:
+        """The model up to second order."""
+        return replace(self, terms=None)
 
     def assembled(self) -> sp.csr_array | None:
         """The Hessian with its own diagonal, if it is assembled."""
@@ -232,6 +294,11 @@ class Model:
 
 class Steihaug:
     """Truncated conjugate gradients [1]_: minimise g.x + x.H x / 2 over |x|_P <= radius, inexactly.
+
+    Where the model has terms of third and fourth order, too, they are nonlinear conjugate gradients [2]_: all such
+    terms belong to single unknowns, so that the least model along a direction and the residual there need no product
+    but H d, and lengths are exact. Where the curvature along a direction changes its sign the solve ends as at the
+    boundary.
 
     Where no radius is set and the curvature is negative, the step along that direction is the one that the
     mirrored curvature would give.
@@ -259,11 +326,13 @@ class Steihaug:
     ----------
     .. [1] T. Steihaug, "The conjugate gradient method and trust regions in large scale optimization",
        SIAM J. Numer. Anal. 20, 1983.
+    .. [2] E. Polak, G. Ribiere, "Note sur la convergence de methodes de directions conjuguees", Rev. Francaise
+       Informat. Recherche Operationnelle 3, 1969.
     """
 
     def __init__(self, size: int, max_iterations: int) -> None:
         self._work = np.empty((5, size))
-        self._c = np.zeros(12)
+        self._c = np.zeros(15)
         self._alphas, self._betas = np.empty(max_iterations), np.empty(max_iterations)
         self.x, self.direction = self._work[0], self._work[3]
 
@@ -280,22 +349,27 @@ class Steihaug:
         tolerance: float,
         limit: int,
         flat: float = _ROUND_OFF,
+        enough: float = 0.0,
+        held: FloatArray = _NOTHING_HELD,
     ) -> None:
         """Solve for the gradient ``g`` with ``z0 = P^-1 g``; ``inverse`` if P is diagonal, else ``apply``.
 
-        The solve ends along a direction whose Rayleigh quotient is at most ``flat`` times the largest one seen.
+        The solve ends at the relative residual ``tolerance``, where no more than ``enough`` is left to gain, twice
+        over, or along a direction whose Rayleigh quotient is at most ``flat`` times the largest one seen.
         """
         c = self._c
         _begin(g, z0, self.x, self._work[1], self.direction, c)
-        c[_FLAT] = flat
+        c[_FLAT], c[_ENOUGH], c[_DRIFT] = flat, enough, _DRIFTED if inverse is None else math.inf
         hessian, rows = model.hessian, model.rows
+        known = model.terms or _NO_TERMS
+        terms = known.where, known.third, known.fourth, held
         if model.product is None and hessian is not None and rows is not None and inverse is not None:
             self.iterations, end = _solve_diagonal(
                 rows.indptr, rows.indices, hessian.data, inverse, self._work, c, radius, tolerance,
-                limit, self._alphas, self._betas,
+                limit, *terms, self._alphas, self._betas,
             )  # fmt: skip
         else:
-            self.iterations, end = self._solve_general(model, apply, flexible, radius, tolerance, limit)
+            self.iterations, end = self._solve_general(model, terms, apply, flexible, radius, tolerance, limit)
         self.end = End(end)
         self.norm, self.decrease = math.sqrt(max(c[_XX], 0.0)), float(c[_DECREASE])
         self.curvature, self.square, self.largest = float(c[_KAPPA]), float(c[_DD]), float(c[_LARGEST])
@@ -307,6 +381,7 @@ class Steihaug:
     def _solve_general(
         self,
         model: Model,
+        terms: tuple[IntArray, FloatArray, FloatArray, FloatArray],
         apply: Callable[[FloatArray, FloatArray], FloatArray],
         flexible: bool,
         radius: float,
@@ -319,15 +394,19 @@ class Steihaug:
         """
         x, r, z, d, Hd = self._work
         c, bound = self._c, tolerance * tolerance * self._c[_RZ0]
+        flexible = flexible or len(terms[0]) > 0
         for k in range(limit):
-            end = _move(c, model.curve(d, Hd), radius, d, Hd, x, r)
-            if end != 0:
+            end = _move(c, model.curve(d, Hd), radius, d, Hd, x, r, *terms)
+            if end not in (0, _STALE):
                 return (k if end == _SOLVED else k + 1), end
             self._alphas[k] = c[_ALPHA]
             foreseen = c[_RZ] * c[_SHRINK]
-            if foreseen <= bound or k + 1 == limit:
+            solved = _is_enough(c, foreseen, bound, self._alphas, self._betas, k + 1)
+            if solved or k + 1 == limit:
                 c[_RZ] = foreseen
-                return k + 1, _SOLVED if foreseen <= bound else _EXHAUSTED
+                return k + 1, _SOLVED if solved else _EXHAUSTED
+            if end == _STALE:
+                return k + 1, end
             apply(r, z)
             rz, zh = _two_dots(r, z, Hd)
             if not (math.isfinite(rz) and rz > 0.0):

@@ -1,0 +1,62 @@
+"""Forcing: how exactly the next model is worth minimising."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+__all__ = ["Forcing"]
+
+_EXACT = 1e-6  # least relative residual that a model is trusted with
+
+
+@dataclass
+class Forcing:
+    """Relative residual, in the norm of P^-1, that the next inner solve aims at.
+
+    It tightens with the progress of the gradient (forcing terms of Eisenstat and Walker [1]_, choice 2), and where a
+    model is of higher order, at once to what it has shown itself worth: the error of the energy that the last one
+    foretold, beside the decrease, is what an exact solve would leave.
+
+    Parameters
+    ----------
+    largest : float
+    exponent : float
+
+    Attributes
+    ----------
+    eta : float
+        The relative residual.
+    mismatch : float
+        Error of the decrease that the last model foretold, beside that decrease; at most 1.
+
+    References
+    ----------
+    .. [1] S. Eisenstat, H. Walker, "Choosing the forcing terms in an inexact Newton method",
+       SIAM J. Sci. Comput. 17, 1996, eq. 2.6.
+    """
+
+    largest: float
+    exponent: float
+    eta: float = field(default=math.nan)
+    mismatch: float = 1.0
+
+    def __post_init__(self) -> None:
+        if math.isnan(self.eta):
+            self.eta = self.largest
+
+    def compare(self, foretold: float, before: float, after: float) -> None:
+        """Measure the last model by the energy it foretold (nan if the step was another) after a step."""
+        decrease = before - after
+        known = math.isfinite(foretold) and decrease > 0.0
+        self.mismatch = min(abs(after - foretold) / decrease, 1.0) if known else 1.0
+
+    def tighten(self, progress: float) -> None:
+        """Choose for a gradient whose square in the norm of P^-1 is ``progress`` times the last one's."""
+        eta = 0.9 * progress ** (0.5 * self.exponent)
+        floor = 0.9 * self.eta**self.exponent
+        self.eta = min(self.largest, max(eta, floor) if floor > 0.1 else eta)
+
+    def trust(self) -> None:
+        """Choose for a model of higher order."""
+        self.eta = min(self.eta, max(math.sqrt(self.mismatch), _EXACT))

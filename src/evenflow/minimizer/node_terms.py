@@ -1,0 +1,130 @@
+"""NodeTerms: what terms of single unknowns add to the quadratic model of an energy, to fourth order."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from evenflow.energy.base import FloatArray
+
+__all__ = ["NodeTerms", "bend_along", "drift_at", "follow", "least_along", "take_secant"]
+
+_TRIALS = 100  # of a length; Newton's method takes a few
+_CLOSE = 1e-13
+_NOTHING = 1e-8
+
+_scalar = njit(cache=True, nogil=True, error_model="numpy")
+_dense = njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"}, error_model="numpy")
+
+
+@dataclass
+class NodeTerms:
+    """The sum of third x^3 / 6 + fourth x^4 / 24 over the unknowns that have such a term.
+
+    Attributes
+    ----------
+    where : ndarray of uint32
+        These unknowns, ascending.
+    third, fourth : ndarray
+        Their derivatives.
+    """
+
+    where: npt.NDArray[np.uint32] = field(default_factory=lambda: np.zeros(0, np.uint32))
+    third: FloatArray = field(default_factory=lambda: np.zeros(0))
+    fourth: FloatArray = field(default_factory=lambda: np.zeros(0))
+
+    @classmethod
+    def of(cls, third: FloatArray, fourth: FloatArray) -> NodeTerms:
+        """Those of derivatives along all unknowns."""
+        return cls(*_gather(third, fourth))
+
+
+@_scalar
+def _gather(third, fourth):  # type: ignore[no-untyped-def]
+    """Unknowns whose derivatives are not both zero, and these."""
+    count = 0
+    for i in range(third.size):
+        count += third[i] != 0.0 or fourth[i] != 0.0
+    where, some_third, some_fourth = np.empty(count, np.uint32), np.empty(count), np.empty(count)
+    count = 0
+    for i in range(third.size):
+        if third[i] != 0.0 or fourth[i] != 0.0:
+            where[count] = i
+            some_third[count], some_fourth[count] = third[i], fourth[i]
+            count += 1
+    return where, some_third, some_fourth
+
+
+@_dense
+def bend_along(where, third, fourth, x, d):  # type: ignore[no-untyped-def]
+    """Second to fourth derivative of the terms at x along d."""
+    second = 0.0
+    cubic = 0.0
+    quartic = 0.0
+    for k in range(where.size):
+        y, s = x[where[k]], d[where[k]]
+        square = s * s
+        slope = third[k] + fourth[k] * y
+        second += square * 0.5 * y * (third[k] + slope)
+        cubic += square * s * slope
+        quartic += square * square * fourth[k]
+    return second, cubic, quartic
+
+
+@_dense
+def take_secant(a, where, third, fourth, x, d, Hd):  # type: ignore[no-untyped-def]
+    """Add to ``Hd`` the change of the terms' gradient from x to x + a d, over a."""
+    for k in range(where.size):
+        i = where[k]
+        y, s = x[i], a * d[i]
+        Hd[i] += d[i] * (third[k] * (y + 0.5 * s) + fourth[k] * (0.5 * y * (y + s) + s * s / 6.0))
+
+
+@_dense
+def drift_at(where, third, fourth, held, x):  # type: ignore[no-untyped-def]
+    """Largest change of a term's second derivative from zero to x, beside what a preconditioner holds there."""
+    largest = 0.0
+    for k in range(held.size):
+        y = x[where[k]]
+        largest = max(largest, abs(y * (third[k] + 0.5 * y * fourth[k])) / held[k])
+    return largest
+
+
+@_dense
+def follow(where, third, fourth, held, x, inverse):  # type: ignore[no-untyped-def]
+    """Update the inverse of a diagonal preconditioner, which holds ``held`` at zero, for the terms at x."""
+    for k in range(held.size):
+        y = x[where[k]]
+        diagonal = abs(held[k] + y * (third[k] + 0.5 * y * fourth[k]))
+        if diagonal > _NOTHING * held[k]:
+            inverse[where[k]] = 1.0 / diagonal
+
+
+@_scalar
+def least_along(slope, second, third, fourth):  # type: ignore[no-untyped-def]
+    """Where slope + second a + third a^2/2 + fourth a^3/6 = 0 first for a > 0; inf if it does not grow up to there.
+
+    ``slope`` is negative, ``second`` positive. Newton's method, kept between what is too short and too long.
+    """
+    low, high = 0.0, math.inf
+    a = -slope / second
+    for _ in range(_TRIALS):
+        bend = second + a * (third + 0.5 * a * fourth)
+        if not bend > 0.0:
+            return math.inf
+        value = slope + a * (second + a * (0.5 * third + a * fourth / 6.0))
+        if value < 0.0:
+            low = a
+        else:
+            high = a
+        step = -value / bend
+        if not low <= a + step <= high:
+            step = 0.5 * (low + high) - a if high < math.inf else a
+        a += step
+        if abs(step) <= _CLOSE * a:
+            break
+    return a
