@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 __all__ = ["Forcing"]
 
-_EXACT = 1e-6  # least relative residual that a model is trusted with
+_EXACT = 1e-8  # least relative residual that a model is trusted with
 
 
 @dataclass

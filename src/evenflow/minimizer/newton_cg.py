@@ -34,7 +34,7 @@ _THIN = 4.0  # entries a row up to which most unknowns are eliminated, and build
 _SMALL_THIN = 500  # the same there
 _TELLING = 8  # iterations of an inner solve whose rate of convergence is believed
 _DIGITS = 6.0  # of the residual's norm that are still to be gained when the rate is judged, about
-_FORGET = 4.0  # growth a step of the smallest Ritz value believed in
+_FORGET = 4.0  # growth of the smallest Ritz value believed in, after as long a solve as the one that found it
 _LOOSE = 0.9  # the same for a step that the radius cut
 _MARGIN = 0.5  # of the reduction that would do for good
 _LEVEL = 1e-10  # curvature, against the largest, that is neither up nor down where a saddle point is looked for
@@ -156,9 +156,11 @@ class NewtonCG(Minimizer):
         self._solver = Steihaug(problem.size, self.max_inner)
         self._z = np.empty(problem.size)
         self._radius, self._forcing = math.inf, Forcing(self.forcing, self.exponent)
-        self._smallest, self._rate = math.inf, 0.0  # smallest Ritz value, inner iterations a digit
+        self._smallest, self._depth = math.inf, 1  # smallest Ritz value believed in, iterations that found it
+        self._rate = 0.0  # inner iterations a digit
         self._square = 0.0  # g . P^-1 g, zero while P^-1 g is not at hand
-        self._ahead, self._ritz = True, math.nan  # looked ahead already; smallest Ritz value of the last solve
+        self._ahead = True  # looked ahead already
+        self._ritz, self._length = math.nan, 0  # smallest Ritz value and iterations of the last solve
         self._spent = 0  # inner iterations while the preconditioner waits
         self._stale, self._verified, self._failed = True, False, False
         # whether the first step is an opening, and what it was
@@ -198,7 +200,7 @@ class NewtonCG(Minimizer):
         self._failed, self._ahead, self._model = False, False, None
         self._indefinite = solver.end is End.NEGATIVE
         self._stale |= solver.end is End.STALE
-        self._ritz, state.decrement = solver.smallest, math.nan
+        self._ritz, self._length, state.decrement = solver.smallest, solver.iterations, math.nan
         self._forcing.compare(before - solver.decrease if length == 1.0 else math.nan, before, state.energy)
         self._adapt_radius(length)
         self._judge_metric(problem)
@@ -280,7 +282,7 @@ class NewtonCG(Minimizer):
             if self._square == 0.0:
                 self._metric.apply(problem, state.gradient, self._z)
                 self._square = dot(state.gradient, self._z)
-            self._run(problem, model, state.gradient, self._z, self._forcing.eta, enough=enough)
+            self._run(problem, model, state.gradient, self._z, self._forcing.eta, enough=enough, known=self._smallest)
             state.inner += self._solver.iterations
             if self._solver.end is not End.BROKEN:
                 return True
@@ -349,8 +351,11 @@ class NewtonCG(Minimizer):
         if math.isnan(self._ritz):
             self._verified, state.decrement = False, math.nan
             return
-        # a short solve has not seen the slowest mode: forget only slowly what longer ones have found
-        self._smallest = min(_FORGET * self._smallest, self._ritz)
+        if self._ritz <= self._smallest:
+            self._smallest, self._depth = self._ritz, self._length
+        else:  # a short solve has not seen the slowest mode: forget only slowly what longer ones have found
+            share = min(self._length / self._depth, 1.0)
+            self._smallest = min(_FORGET**share * self._smallest, self._ritz)
         state.decrement = after / self._smallest  # twice the estimate: the Ritz value is no lower bound
 
     def _after_failure(self, state: State) -> None:
@@ -420,11 +425,11 @@ class NewtonCG(Minimizer):
     def export(self, state: State) -> dict[str, Any]:
         """Radius, forcing term, P^-1 g and the points that the preconditioner was built at."""
         return {
-            "radius": self._radius, "smallest": self._smallest, "rate": self._rate,
+            "radius": self._radius, "smallest": self._smallest, "depth": self._depth, "rate": self._rate,
             "eta": self._forcing.eta, "mismatch": self._forcing.mismatch,
             "spent": self._spent, "square": self._square, "stale": self._stale, "verified": self._verified,
             "failed": self._failed, "indefinite": self._indefinite,
-            "ahead": self._ahead, "ritz": self._ritz,
+            "ahead": self._ahead, "ritz": self._ritz, "length": self._length,
             "opening": self._opening, "opened": self._opened, "surveyed": self._surveyed,
             "first_norm": self._first_norm, "has_model": self._model is not None,
             "light": self._model is not None and self._model.diagonal is not None, "z": self._z.copy(),
@@ -438,12 +443,14 @@ class NewtonCG(Minimizer):
         self._metric.restore(problem, saved)
         self._radius = float(saved["radius"])
         self._forcing.eta, self._forcing.mismatch = float(saved["eta"]), float(saved["mismatch"])
-        self._smallest, self._rate = float(saved["smallest"]), float(saved["rate"])
+        self._smallest, self._depth = float(saved["smallest"]), int(saved["depth"])
+        self._rate = float(saved["rate"])
         self._spent = int(saved["spent"])
         self._square, self._stale = float(saved["square"]), bool(saved["stale"])
         self._verified, self._failed = bool(saved["verified"]), bool(saved["failed"])
         self._indefinite = bool(saved["indefinite"])
-        self._ahead, self._ritz = bool(saved["ahead"]), float(saved["ritz"])
+        self._ahead = bool(saved["ahead"])
+        self._ritz, self._length = float(saved["ritz"]), int(saved["length"])
         self._opening, self._opened = bool(saved["opening"]), str(saved["opened"])
         self._surveyed = bool(saved["surveyed"])
         self._first_norm = float(saved["first_norm"])

@@ -40,8 +40,10 @@ class End(IntEnum):
 _SOLVED, _BOUNDARY, _NEGATIVE, _EXHAUSTED, _BROKEN, _STALE = (int(end) for end in list(End)[1:])
 # Places in the array of recurrences: r.z at the start and now, |x|^2, x.d and |d|^2 in the metric, decrease of
 # the model, largest Rayleigh quotient seen, last step length, last d.Hd, r.r, last change of r.r, what is flat, last
-# decrease, decrease that is enough, drift of the diagonal that is too much.
-_RZ0, _RZ, _XX, _XD, _DD, _DECREASE, _LARGEST, _ALPHA, _KAPPA, _RR, _SHRINK, _FLAT, _GAIN, _ENOUGH, _DRIFT = range(15)
+# decrease, decrease that is enough, smallest Ritz value known before, drift of the diagonal that is too much.
+_RZ0, _RZ, _XX, _XD, _DD, _DECREASE, _LARGEST, _ALPHA, _KAPPA, _RR, _SHRINK, _FLAT, _GAIN, _ENOUGH, _KNOWN, _DRIFT = (
+    range(16)
+)
 _ROUND_OFF = 1e-13  # Rayleigh quotient, against the largest, that is zero but for rounding
 _AHEAD = 30.0  # last decrease, against what is enough, from which Ritz values are looked at
 _DRIFTED = 0.5  # change of a diagonal entry, beside what the preconditioner holds, at which it no longer fits
@@ -210,7 +212,8 @@ def _is_enough(c: FloatArray, rz: float, bound: float, alphas: FloatArray, betas
     """Whether the residual is down to its bound, or what is left to gain, by the smallest Ritz value, is enough."""
     if rz <= bound:
         return True
-    return c[_GAIN] <= _AHEAD * c[_ENOUGH] and _all_above(rz / c[_ENOUGH], alphas, betas, count)
+    left = rz / c[_ENOUGH] if c[_ENOUGH] > 0.0 else math.inf
+    return left <= c[_KNOWN] and c[_GAIN] <= _AHEAD * c[_ENOUGH] and _all_above(left, alphas, betas, count)
 
 
 @_scalar
@@ -332,7 +335,7 @@ class Steihaug:
 
     def __init__(self, size: int, max_iterations: int) -> None:
         self._work = np.empty((5, size))
-        self._c = np.zeros(15)
+        self._c = np.zeros(16)
         self._alphas, self._betas = np.empty(max_iterations), np.empty(max_iterations)
         self.x, self.direction = self._work[0], self._work[3]
 
@@ -350,19 +353,22 @@ class Steihaug:
         limit: int,
         flat: float = _ROUND_OFF,
         enough: float = 0.0,
+        known: float = math.inf,
         held: FloatArray = _NOTHING_HELD,
     ) -> None:
         """Solve for the gradient ``g`` with ``z0 = P^-1 g``; ``inverse`` if P is diagonal, else ``apply``.
 
-        The solve ends at the relative residual ``tolerance``, where no more than ``enough`` is left to gain, twice
-        over, or along a direction whose Rayleigh quotient is at most ``flat`` times the largest one seen.
+        The solve ends at the relative residual ``tolerance``, where no more than ``enough`` is left to gain by the
+        smallest Ritz value, or ``known`` if that is smaller, or along a direction whose Rayleigh quotient is at most
+        ``flat`` times the largest one seen. ``held`` is what P has on its diagonal at the model's terms.
         """
         c = self._c
         _begin(g, z0, self.x, self._work[1], self.direction, c)
-        c[_FLAT], c[_ENOUGH], c[_DRIFT] = flat, enough, _DRIFTED if inverse is None else math.inf
+        c[_FLAT], c[_ENOUGH], c[_KNOWN] = flat, enough, known
+        c[_DRIFT] = _DRIFTED if inverse is None else math.inf
         hessian, rows = model.hessian, model.rows
-        known = model.terms or _NO_TERMS
-        terms = known.where, known.third, known.fourth, held
+        higher = model.terms or _NO_TERMS
+        terms = higher.where, higher.third, higher.fourth, held
         if model.product is None and hessian is not None and rows is not None and inverse is not None:
             self.iterations, end = _solve_diagonal(
                 rows.indptr, rows.indices, hessian.data, inverse, self._work, c, radius, tolerance,
