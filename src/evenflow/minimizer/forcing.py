@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 __all__ = ["Forcing"]
 
+_ROUND_OFF = 1e-14  # of an energy
 _EXACT = 1e-8  # least relative residual that a model is trusted with
 
 
@@ -48,8 +49,8 @@ class Forcing:
     def compare(self, foretold: float, before: float, after: float) -> None:
         """Measure the last model by the energy it foretold (nan if the step was another) after a step."""
         decrease = before - after
-        known = math.isfinite(foretold) and decrease > 0.0
-        self.mismatch = min(abs(after - foretold) / decrease, 1.0) if known else 1.0
+        error = max(abs(after - foretold) - _ROUND_OFF * (abs(before) + abs(after)), 0.0)
+        self.mismatch = min(error / decrease, 1.0) if decrease > 0.0 and not math.isnan(error) else 1.0
 
     def tighten(self, progress: float) -> None:
         """Choose for a gradient whose square in the norm of P^-1 is ``progress`` times the last one's."""

@@ -50,7 +50,7 @@ class NewtonCG(Minimizer):
     preconditioner [1]_, follows a direction of negative curvature to the boundary, and searches along the
     result for the Wolfe conditions beginning at length 1. The inner solve stops at a residual tolerance that
     tightens with the progress of the gradient, both in the norm of P^-1 (forcing terms [2]_, choice 2), or where no
-    more than half of ``enough`` is left to gain.
+    more than half of ``enough`` is left to gain by the smallest Ritz value known.
 
     The first ``patience`` inner iterations, whatever the number of steps, are preconditioned by the diagonal of
     the Hessian: far from the minimum one or two a step often do, and easy problems are solved before a set-up
@@ -277,12 +277,12 @@ class NewtonCG(Minimizer):
 
     def _solve(self, problem: Problem, state: State, model: Model) -> bool:
         """Inner solve; repeated after a refresh, then with the diagonal, if the preconditioner is at fault."""
-        enough = _MARGIN * self.enough * abs(state.energy)
+        until = {"energy": state.energy, "enough": _MARGIN * self.enough, "known": self._smallest}
         for attempt in range(3):
             if self._square == 0.0:
                 self._metric.apply(problem, state.gradient, self._z)
                 self._square = dot(state.gradient, self._z)
-            self._run(problem, model, state.gradient, self._z, self._forcing.eta, enough=enough, known=self._smallest)
+            self._run(problem, model, state.gradient, self._z, self._forcing.eta, **until)
             state.inner += self._solver.iterations
             if self._solver.end is not End.BROKEN:
                 return True

@@ -39,13 +39,12 @@ class End(IntEnum):
 
 _SOLVED, _BOUNDARY, _NEGATIVE, _EXHAUSTED, _BROKEN, _STALE = (int(end) for end in list(End)[1:])
 # Places in the array of recurrences: r.z at the start and now, |x|^2, x.d and |d|^2 in the metric, decrease of
-# the model, largest Rayleigh quotient seen, last step length, last d.Hd, r.r, last change of r.r, what is flat, last
-# decrease, decrease that is enough, smallest Ritz value known before, drift of the diagonal that is too much.
-_RZ0, _RZ, _XX, _XD, _DD, _DECREASE, _LARGEST, _ALPHA, _KAPPA, _RR, _SHRINK, _FLAT, _GAIN, _ENOUGH, _KNOWN, _DRIFT = (
-    range(16)
-)
+# the model, largest Rayleigh quotient seen, last step length, last d.Hd, r.r, last change of r.r, what is flat,
+# energy at the start, share of it that is enough, smallest Ritz value known before, drift of the diagonal that is too
+# much.
+_RZ0, _RZ, _XX, _XD, _DD, _DECREASE, _LARGEST, _ALPHA, _KAPPA, _RR, _SHRINK, _FLAT = range(12)
+_ENERGY, _ENOUGH, _KNOWN, _DRIFT, _LAST = range(12, 17)
 _ROUND_OFF = 1e-13  # Rayleigh quotient, against the largest, that is zero but for rounding
-_AHEAD = 30.0  # last decrease, against what is enough, from which Ritz values are looked at
 _DRIFTED = 0.5  # change of a diagonal entry, beside what the preconditioner holds, at which it no longer fits
 _NO_TERMS, _NOTHING_HELD = NodeTerms(), np.zeros(0)
 
@@ -151,8 +150,7 @@ def _move(
             a = inside / (xd + math.sqrt(xd * xd + dd * inside))
     take_secant(a, where, third, fourth, x, d, Hd)
     rr = _axpy2(a, d, Hd, x, r)
-    c[_GAIN] = a * (rz - a * (0.5 * kappa + a * (cubic / 6.0 + a * quartic / 24.0)))
-    c[_DECREASE] += c[_GAIN]
+    c[_DECREASE] += a * (rz - a * (0.5 * kappa + a * (cubic / 6.0 + a * quartic / 24.0)))
     c[_SHRINK] = rr / c[_RR]
     c[_RR] = rr
     c[_XX] = xx + a * (2.0 * xd + a * dd)
@@ -212,8 +210,9 @@ def _is_enough(c: FloatArray, rz: float, bound: float, alphas: FloatArray, betas
     """Whether the residual is down to its bound, or what is left to gain, by the smallest Ritz value, is enough."""
     if rz <= bound:
         return True
-    left = rz / c[_ENOUGH] if c[_ENOUGH] > 0.0 else math.inf
-    return left <= c[_KNOWN] and c[_GAIN] <= _AHEAD * c[_ENOUGH] and _all_above(left, alphas, betas, count)
+    enough = c[_ENOUGH] * abs(c[_ENERGY] - c[_DECREASE])
+    left = rz / enough if enough > 0.0 else math.inf
+    return left <= c[_KNOWN] and _all_above(left, alphas, betas, count)
 
 
 @_scalar
@@ -335,7 +334,7 @@ class Steihaug:
 
     def __init__(self, size: int, max_iterations: int) -> None:
         self._work = np.empty((5, size))
-        self._c = np.zeros(16)
+        self._c = np.zeros(_LAST)
         self._alphas, self._betas = np.empty(max_iterations), np.empty(max_iterations)
         self.x, self.direction = self._work[0], self._work[3]
 
@@ -352,19 +351,20 @@ class Steihaug:
         tolerance: float,
         limit: int,
         flat: float = _ROUND_OFF,
+        energy: float = math.nan,
         enough: float = 0.0,
         known: float = math.inf,
         held: FloatArray = _NOTHING_HELD,
     ) -> None:
         """Solve for the gradient ``g`` with ``z0 = P^-1 g``; ``inverse`` if P is diagonal, else ``apply``.
 
-        The solve ends at the relative residual ``tolerance``, where no more than ``enough`` is left to gain by the
-        smallest Ritz value, or ``known`` if that is smaller, or along a direction whose Rayleigh quotient is at most
-        ``flat`` times the largest one seen. ``held`` is what P has on its diagonal at the model's terms.
+        The solve ends at the relative residual ``tolerance``, where no more than the share ``enough`` of the energy,
+        which begins at ``energy``, is left to gain by the smallest Ritz value, or by ``known`` if that is smaller, or
+        along a direction whose Rayleigh quotient is at most ``flat`` times the largest one seen. ``held`` is what P has on its diagonal at the model's terms.
         """
         c = self._c
         _begin(g, z0, self.x, self._work[1], self.direction, c)
-        c[_FLAT], c[_ENOUGH], c[_KNOWN] = flat, enough, known
+        c[_FLAT], c[_ENERGY], c[_ENOUGH], c[_KNOWN] = flat, energy, enough, known
         c[_DRIFT] = _DRIFTED if inverse is None else math.inf
         hessian, rows = model.hessian, model.rows
         higher = model.terms or _NO_TERMS
