@@ -360,7 +360,8 @@ class Steihaug:
 
         The solve ends at the relative residual ``tolerance``, where no more than the share ``enough`` of the energy,
         which begins at ``energy``, is left to gain by the smallest Ritz value, or by ``known`` if that is smaller, or
-        along a direction whose Rayleigh quotient is at most ``flat`` times the largest one seen. ``held`` is what P has on its diagonal at the model's terms.
+        along a direction whose Rayleigh quotient is at most ``flat`` times the largest one seen. ``held`` is what P
+        has on its diagonal at the unknowns of the model's terms.
         """
         c = self._c
         _begin(g, z0, self.x, self._work[1], self.direction, c)
