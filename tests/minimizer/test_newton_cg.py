@@ -169,7 +169,7 @@ def test_zero_gradient_at_a_minimum_is_the_end():
 def test_decrement_is_honest(make, preconditioner):
     """Once converging it is no less than half the true gap, and no more than the condition number allows."""
     energy = make()
-    run = Run.begin(NewtonCG(preconditioner=preconditioner, patience=0), energy)
+    run = Run.begin(NewtonCG(preconditioner=preconditioner, patience=0, enough=1e-7), energy)
     first = run.state.energy - energy.minimum
     checked = 0
     while run.state.status is None and run.state.gradient_norm > 1e-7:

@@ -32,6 +32,7 @@ _REMOTE = 0.3  # share of remote nodes above which the diagonal is not even trie
 _SMALL = 2_000  # unknowns up to which building costs more than trying the diagonal
 _THIN = 4.0  # entries a row up to which most unknowns are eliminated, and building costs little
 _SMALL_THIN = 500  # the same there
+_CACHED = 100_000  # entries up to which a product with an assembled matrix is faster than without
 _TELLING = 8  # iterations of an inner solve whose rate of convergence is believed
 _DIGITS = 6.0  # of the residual's norm that are still to be gained when the rate is judged, about
 _FORGET = 4.0  # growth of the smallest Ritz value believed in, after as long a solve as the one that found it
@@ -62,11 +63,11 @@ class NewtonCG(Minimizer):
     only if that fails, too, the status is BREAKDOWN.
 
     Where only the diagonal of the Hessian depends on theta, it alone is computed at each step once the
-    preconditioner is built, and products are made without an assembled matrix. The model of such an energy is of
-    fourth order, its inner solves are nonlinear conjugate gradients with exact steps, and they go as far as the
-    energy that the last model foretold was right: where terms of nodes are quartics, one solve is all. If multigrid is
-    built at once, the first step is another one, nested iteration [3]_ from the mean of theta, provided that the
-    energy is convex as far as its expansion tells, and that the step lowers it.
+    preconditioner is built, and products with a large one are made without the assembled matrix. The model of such an
+    energy is of fourth order, its inner solves are nonlinear conjugate gradients with exact steps, and they go as far
+    as the energy that the last model foretold was right: where terms of nodes are quartics, one solve is all. If
+    multigrid is built at once, the first step is another one, nested iteration [3]_ from the mean of theta, provided
+    that the energy is convex as far as its expansion tells, and that the step lowers it.
 
     ``state.decrement`` estimates the energy left to gain at the new point by g . P^-1 g / m, with m the
     smallest Ritz value of P^-1 H that the recent inner solves have met: twice an upper bound where they have
@@ -264,13 +265,17 @@ class NewtonCG(Minimizer):
         return model
 
     def _linearise(self, problem: Problem, state: State, *, light: bool) -> Model:
-        """The Hessian at the current point, assembled where it can be; ``light``: its products and diagonal alone."""
+        """The Hessian at the current point, assembled where it can be; ``light``: only its diagonal is new."""
         if not problem.has_hessian:
             return Model(product=problem.hvp(state.theta))
         terms = NodeTerms.of(*problem.diagonal_series(state.theta)) if problem.constant_couplings else None
         if light:
-            product, diagonal = problem.hvp(state.theta), problem.hessian_diagonal(state.theta)
-            return Model(self._metric.matrix, self._rows, product, diagonal, terms)
+            hessian, diagonal = self._metric.matrix, problem.hessian_diagonal(state.theta)
+            assert hessian is not None
+            assert self._rows is not None
+            self._rows.put_diagonal(hessian.data, diagonal)
+            product = problem.hvp(state.theta) if hessian.nnz > _CACHED else None
+            return Model(hessian, self._rows, product, diagonal, terms)
         hessian = problem.hessian(state.theta)
         self._rows = Rows.of(hessian, self._rows)
         return Model(hessian, self._rows, terms=terms)
@@ -386,10 +391,9 @@ class NewtonCG(Minimizer):
     def _leave_saddle(self, problem: Problem, state: State, model: Model) -> bool:
         """Look for negative curvature and follow it; whether the point was left."""
         self._verified = True
-        inverse, diagonal = self.preconditioner, model.diagonal
+        inverse, diagonal, hessian = self.preconditioner, model.diagonal, model.hessian
         if inverse is not None and diagonal is not None and inverse.is_convex(diagonal):
             return False
-        hessian = model.assembled()
         if hessian is not None and is_diagonally_dominant(hessian.indptr, hessian.indices, hessian.data):
             return False
         radius, self._radius = self._radius, math.inf

@@ -261,9 +261,9 @@ class Model:
     rows : Rows, optional
         Its pattern.
     product : callable, optional
-        v -> H v, in place of an assembled Hessian.
+        v -> H v, where that is faster than the assembled Hessian, or there is none.
     diagonal : ndarray of shape (n,), optional
-        Takes the place of that of ``hessian``, which is then of another point.
+        That of ``hessian``, where nothing else has changed since the last model.
     terms : NodeTerms, optional
         What there is of third and fourth order, where all mixed derivatives of these orders vanish.
     """
@@ -277,12 +277,6 @@ class Model:
     def quadratic(self) -> Model:
         """The model up to second order."""
         return replace(self, terms=None)
-
-    def assembled(self) -> sp.csr_array | None:
-        """The Hessian with its own diagonal, if it is assembled."""
-        if self.hessian is not None and self.rows is not None and self.diagonal is not None:
-            self.rows.put_diagonal(self.hessian.data, self.diagonal)
-        return self.hessian
 
     def curve(self, d: FloatArray, out: FloatArray) -> float:
         """Write H d to ``out``; return d . H d."""
