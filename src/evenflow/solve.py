@@ -234,7 +234,7 @@ class Solve:
         self.stage = stage = copy.copy(stage)
         # other solves may share them
         stage.minimizer, stage.stop = replace(stage.minimizer), stage.stop.fresh()  # type: ignore[type-var]
-        self.map = copy.deepcopy(stage.reparametrization)
+        self.map = stage.reparametrization.fresh()
         self.stage_rng = np.random.default_rng([self.seed, len(self.reports)])
         began = self.clock.seconds
         with self.clock.running():

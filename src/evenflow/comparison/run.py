@@ -149,7 +149,7 @@ def _contestants(methods: Sequence[str | Method | Minimizer | Peer], target: flo
 
     if isinstance(methods, str) or not methods:
         raise InputError(f"methods={methods!r}: expected a list with at least one method or peer")
-    tolerance = 1e-2 * target  # no estimate of what is left is so far out that it would stop a method short
+    tolerance = 1e-1 * target  # no estimate of what is left is so far out that it would stop a method short
     contestants: list[Peer] = []
     for method in methods:
         if isinstance(method, Peer):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numba import njit
 
 from evenflow.energy.base import FloatArray
-from evenflow.minimizer.linear_algebra import dot
 from evenflow.minimizer.metric import Metric
 from evenflow.minimizer.problem import Problem
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["opening_step"]
 
 _STILL = 1e-8  # of the largest change: round-off of the mean
+
+_scalar = njit(cache=True, nogil=True, error_model="numpy")
 
 
 def opening_step(
@@ -52,11 +54,32 @@ def opening_step(
     step = preconditioner.nest(gradient, problem.hessian_diagonal(mean), third, fourth)
     if step is None:
         return None
-    square = step * step
-    energy += dot(step, gradient + 0.5 * problem.hvp(mean)(step))
-    energy += dot(square, step * (third / 6.0) + square * (fourth / 24.0))
-    moved = np.abs(step) > _STILL * np.abs(step).max()  # a component that nothing holds stays, and keeps its own mean
-    return np.where(moved, mean + step - theta, 0.0), energy
+    energy += _change(gradient, problem.hvp(mean)(step), third, fourth, step)
+    _begin_at(theta, mean, step)
+    return step, energy
+
+
+@_scalar
+def _change(gradient, product, third, fourth, step):  # type: ignore[no-untyped-def]
+    """Change of the energy to fourth order; ``product`` is H step."""
+    total = 0.0
+    for i in range(step.size):
+        s = step[i]
+        total += s * (gradient[i] + 0.5 * product[i] + s * s * (third[i] / 6.0 + s * fourth[i] / 24.0))
+    return total
+
+
+@_scalar
+def _begin_at(theta, mean, step):  # type: ignore[no-untyped-def]
+    """Turn a step from the mean into one from theta.
+
+    A component that nothing holds does not move, and keeps its own mean.
+    """
+    largest = 0.0
+    for i in range(step.size):
+        largest = max(largest, abs(step[i]))
+    for i in range(step.size):
+        step[i] = mean[i] + step[i] - theta[i] if abs(step[i]) > _STILL * largest else 0.0
 
 
 def _level(problem: Problem, theta: FloatArray) -> FloatArray:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 
@@ -35,6 +36,10 @@ class Reparametrization(ABC):
     size: int
     encode_error: float = 0.0
     counts: Counts
+
+    def fresh(self) -> Self:
+        """A copy for one solve."""
+        return copy.deepcopy(self)
 
     @abstractmethod
     def setup(self, energy: BaseEnergy, rng: np.random.Generator, counts: Counts) -> None:

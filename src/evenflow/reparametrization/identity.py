@@ -28,6 +28,10 @@ class Identity(Reparametrization):
     name: ClassVar[str] = "identity"
     linear: ClassVar[bool] = True
 
+    def fresh(self) -> Identity:
+        """Another one: there are no options to copy."""
+        return Identity()
+
     def setup(self, energy: BaseEnergy, rng: np.random.Generator, counts: Counts) -> None:
         """Remember the shape of the states."""
         self._shape, self.size = energy.shape, energy.size
