@@ -149,17 +149,16 @@ def _contestants(methods: Sequence[str | Method | Minimizer | Peer], target: flo
 
     if isinstance(methods, str) or not methods:
         raise InputError(f"methods={methods!r}: expected a list with at least one method or peer")
-    tolerance = 1e-1 * target  # no estimate of what is left is so far out that it would stop a method short
     contestants: list[Peer] = []
     for method in methods:
         if isinstance(method, Peer):
             contestants.append(method)
         elif isinstance(method, Method | Minimizer):
-            contestants.append(OwnMethod(method, method.name, tolerance, matched))
+            contestants.append(OwnMethod(method, method.name, _ask(method, target), matched))
         elif method in PEERS:
             contestants.append(PEERS[method])
         elif method in METHODS:
-            contestants.append(OwnMethod(method, method, tolerance, matched))
+            contestants.append(OwnMethod(method, method, _ask(method, target), matched))
         else:
             names = ", ".join([*METHODS, *PEERS])
             raise InputError(f"methods: {method!r} is neither a method nor a peer; there are {names}")
@@ -167,6 +166,15 @@ def _contestants(methods: Sequence[str | Method | Minimizer | Peer], target: flo
     if len(set(labels)) < len(labels):
         raise InputError(f"methods={labels}: every method may be named only once")
     return contestants
+
+
+def _ask(method: str | Method | Minimizer, target: float) -> float:
+    """The tolerance that a recipe is given, so that no estimate of what is left stops it short of the target.
+
+    Newton's is an upper bound, and its inner solves aim at it; others extrapolate their last decreases.
+    """
+    name = method if isinstance(method, str) else method.name
+    return (0.1 if name == "auto" or name.startswith("newton") else 0.01) * target
 
 
 def _starts(energy: BaseEnergy, seeds: int | Sequence[int], w0: npt.ArrayLike | None) -> dict[int, FloatArray]:
