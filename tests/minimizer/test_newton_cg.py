@@ -27,9 +27,11 @@ from conformance.preconditioning import Broken, Exact, Indefinite, Stale
 from evenflow.energy.heat import HeatDiffusion
 from evenflow.errors import InputError
 from evenflow.gallery import lattice
+from evenflow.minimizer.lanczos import smallest_ritz
 from evenflow.minimizer.linear_algebra import Rows, is_diagonally_dominant
+from evenflow.minimizer.model import Model
 from evenflow.minimizer.newton_cg import NewtonCG
-from evenflow.minimizer.steihaug import End, Model, Steihaug, smallest_ritz
+from evenflow.minimizer.steihaug import End, Steihaug
 from evenflow.preconditioner import Multigrid
 from evenflow.status import Status
 
@@ -426,7 +428,7 @@ def test_survey_is_not_repeated_after_a_resume(monkeypatch):
     state = first.init(problem, energy.initial(np.random.default_rng(0)))
     first.step(problem, state)
     asked = []
-    monkeypatch.setattr("evenflow.minimizer.newton_cg.remoteness", lambda rows, data: asked.append(1) or 1.0)
+    monkeypatch.setattr("evenflow.minimizer.watch.remoteness", lambda rows, data: asked.append(1) or 1.0)
     second.restore(problem_of(energy), state, first.export(state))
     second.step(problem_of(energy), state)
     assert not asked

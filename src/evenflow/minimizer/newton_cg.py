@@ -16,25 +16,20 @@ from evenflow.minimizer.forcing import Forcing
 from evenflow.minimizer.line_search import LineSearch
 from evenflow.minimizer.linear_algebra import Rows, dot, is_diagonally_dominant
 from evenflow.minimizer.metric import Metric
+from evenflow.minimizer.model import Model
 from evenflow.minimizer.node_terms import NodeTerms
 from evenflow.minimizer.opening import opening_step
 from evenflow.minimizer.problem import Problem
-from evenflow.minimizer.remoteness import remoteness
 from evenflow.minimizer.saddle import descend, probe
-from evenflow.minimizer.steihaug import End, Model, Steihaug
+from evenflow.minimizer.steihaug import End, Steihaug
+from evenflow.minimizer.watch import Watch
 from evenflow.preconditioner.base import Preconditioner
 from evenflow.status import Status
 
 __all__ = ["NewtonCG"]
 
 _SLOPE = 0.1  # of the line search: what a full Newton step along a quartic leaves (8 / 27) asks for a longer one
-_REMOTE = 0.3  # share of remote nodes above which the diagonal is not even tried
-_SMALL = 2_000  # unknowns up to which building costs more than trying the diagonal
-_THIN = 4.0  # entries a row up to which most unknowns are eliminated, and building costs little
-_SMALL_THIN = 500  # the same there
 _CACHED = 100_000  # entries up to which a product with an assembled matrix is faster than without
-_TELLING = 8  # iterations of an inner solve whose rate of convergence is believed
-_DIGITS = 6.0  # of the residual's norm that are still to be gained when the rate is judged, about
 _FORGET = 4.0  # growth of the smallest Ritz value believed in, after as long a solve as the one that found it
 _LOOSE = 0.9  # the same for a step that the radius cut
 _MARGIN = 0.5  # of the reduction that would do for good
@@ -158,15 +153,13 @@ class NewtonCG(Minimizer):
         self._z = np.empty(problem.size)
         self._radius, self._forcing = math.inf, Forcing(self.forcing, self.exponent)
         self._smallest, self._depth = math.inf, 1  # smallest Ritz value believed in, iterations that found it
-        self._rate = 0.0  # inner iterations a digit
+        self._watch = Watch(self.patience, self.growth)
         self._square = 0.0  # g . P^-1 g, zero while P^-1 g is not at hand
         self._ahead = True  # looked ahead already
         self._ritz, self._length = math.nan, 0  # smallest Ritz value and iterations of the last solve
-        self._spent = 0  # inner iterations while the preconditioner waits
         self._stale, self._verified, self._failed = True, False, False
         # whether the first step is an opening, and what it was
         self._opening, self._opened = problem.constant_couplings, ""
-        self._surveyed = False
         self._first_norm = state.gradient_norm
         self._indefinite = False  # whether the last solve met negative curvature
         self._model: Model | None = None
@@ -200,11 +193,13 @@ class NewtonCG(Minimizer):
             return
         self._failed, self._ahead, self._model = False, False, None
         self._indefinite = solver.end is End.NEGATIVE
-        self._stale |= solver.end is End.STALE
         self._ritz, self._length, state.decrement = solver.smallest, solver.iterations, math.nan
         self._forcing.compare(before - solver.decrease if length == 1.0 else math.nan, before, state.energy)
         self._adapt_radius(length)
-        self._judge_metric(problem)
+        waited = self._metric.waiting
+        self._stale |= self._watch.judge(solver, self._metric, changes=problem.has_hessian)
+        if waited and not self._metric.waiting:  # what is known of P^-1 H is of another P
+            self._smallest = math.inf
 
     def look_ahead(self, problem: Problem, state: State) -> None:
         """Build the model at the new point, aim the next inner solve, make sure that a minimum is near."""
@@ -221,64 +216,60 @@ class NewtonCG(Minimizer):
     def _open(self, problem: Problem, state: State) -> bool:
         """The first step, where only the diagonal of the Hessian depends on theta; whether one was made."""
         model = self._linearise(problem, state, light=False)
-        self._survey(problem, model)
+        self._watch.survey(self._metric, model)
         found = opening_step(problem, state.theta, self._metric, model.hessian)
         self.setup_seconds = self._metric.seconds
-        if found is None:
-            return False
-        step, foretold = found
-        before, energy = state.energy, self._search.evaluate(problem, state, step, 1.0)[1]
-        if not energy < before:
-            return False
-        self._search.accept(state, energy)
-        self._forcing.compare(foretold, before, energy)
-        self._forcing.trust()
-        self._opened, state.decrement = "nested iteration", math.nan
-        return True
+        if found is not None:
+            step, foretold = found
+            before, energy = state.energy, self._search.evaluate(problem, state, step, 1.0)[1]
+            if energy < before:
+                self._search.accept(state, energy)
+                self._forcing.compare(foretold, before, energy)
+                self._forcing.trust()
+                self._opened, state.decrement = "nested iteration", math.nan
+                return True
+        self._build(problem, state, model)
+        return False
 
-    def _survey(self, problem: Problem, model: Model) -> None:
-        """Once: whether so many nodes are remote that the diagonal need not be tried."""
-        if self._surveyed or not self._metric.waiting or model.hessian is None:
-            return
-        thin = model.hessian.nnz <= _THIN * problem.size
-        if problem.size <= (_SMALL_THIN if thin else _SMALL):
-            return
-        assert model.rows is not None
-        self._surveyed = True
-        self._metric.waiting = remoteness(model.rows, model.hessian.data) <= _REMOTE
-
-    def _build(self, problem: Problem, state: State) -> Model:
-        """The model at the current point; refreshes the preconditioner if that is due."""
+    def _build(self, problem: Problem, state: State, model: Model | None = None) -> Model:
+        """The model at the current point, of which one up to second order may be given; refreshes what is due."""
         metric = self._metric
-        light = problem.constant_couplings and metric.built_at is not None and not metric.is_diagonal
-        model = self._linearise(problem, state, light=light)
+        if model is None:
+            light = problem.constant_couplings and metric.built_at is not None and not metric.is_diagonal
+            model = self._linearise(problem, state, light=light)
+        self._expand(problem, state, model)
         if model.hessian is not None:
-            self._survey(problem, model)
+            self._watch.survey(metric, model)
             known = metric.refreshed_at is not None and not metric.is_diagonal
             self._stale |= not known or metric.drift(model.hessian, model.diagonal) > self.drift * metric.caution
         if self._stale:
             metric.refresh(problem, state.theta, model.hessian, model.diagonal, indefinite=self._indefinite)
             self.setup_seconds = metric.seconds
             state.note = metric.note or state.note
-            self._stale, self._rate = False, 0.0
+            self._stale, self._watch.rate = False, 0.0
         self._model, self._square = model, 0.0
         return model
 
     def _linearise(self, problem: Problem, state: State, *, light: bool) -> Model:
-        """The Hessian at the current point, assembled where it can be; ``light``: only its diagonal is new."""
+        """The model up to second order, assembled where it can be; ``light``: only the diagonal is new."""
         if not problem.has_hessian:
             return Model(product=problem.hvp(state.theta))
-        terms = NodeTerms.of(*problem.diagonal_series(state.theta)) if problem.constant_couplings else None
         if light:
             hessian, diagonal = self._metric.matrix, problem.hessian_diagonal(state.theta)
             assert hessian is not None
             assert self._rows is not None
             self._rows.put_diagonal(hessian.data, diagonal)
             product = problem.hvp(state.theta) if hessian.nnz > _CACHED else None
-            return Model(hessian, self._rows, product, diagonal, terms)
+            return Model(hessian, self._rows, product, diagonal)
         hessian = problem.hessian(state.theta)
         self._rows = Rows.of(hessian, self._rows)
-        return Model(hessian, self._rows, terms=terms)
+        return Model(hessian, self._rows)
+
+    @staticmethod
+    def _expand(problem: Problem, state: State, model: Model) -> None:
+        """Add the third and fourth order, where single unknowns have all of them."""
+        if problem.constant_couplings:
+            model.terms = NodeTerms.of(*problem.diagonal_series(state.theta))
 
     def _solve(self, problem: Problem, state: State, model: Model) -> bool:
         """Inner solve; repeated after a refresh, then with the diagonal, if the preconditioner is at fault."""
@@ -307,7 +298,7 @@ class NewtonCG(Minimizer):
     ) -> None:
         """Conjugate gradients for H x = -b, counted."""
         metric, counts = self._metric, problem.counts
-        limit = min(max(self.patience - self._spent, 1), self.max_inner) if metric.waiting else self.max_inner
+        limit = min(self._watch.left, self.max_inner) if metric.waiting else self.max_inner
         self._solver.solve(
             model, b, z, metric.inverse, lambda r, out: metric.apply(problem, r, out), held=metric.held(model.terms),
             flexible=metric.flexible, radius=self._radius, tolerance=tolerance, limit=limit, **options,
@@ -324,23 +315,6 @@ class NewtonCG(Minimizer):
             self._radius = _GROWTH * norm
         else:
             self._radius = max(self._radius, _GROWTH * norm)
-
-    def _judge_metric(self, problem: Problem) -> None:
-        """Ask for the preconditioner, or for a fresh one, when the inner solve was long."""
-        solver, metric = self._solver, self._metric
-        rate = solver.iterations / max(-math.log10(max(solver.reduction, 1e-300)), 0.1)
-        if solver.end in (End.BOUNDARY, End.NEGATIVE):  # far from any minimum the diagonal does
-            return
-        if metric.waiting:
-            self._spent += solver.iterations
-            slow = solver.iterations >= _TELLING and rate > self.patience / _DIGITS
-            if slow or self._spent >= self.patience:
-                metric.waiting, self._stale, self._smallest = False, True, math.inf
-        elif not metric.is_diagonal and problem.has_hessian and not math.isnan(solver.smallest):
-            if self._rate == 0.0:
-                self._rate = max(rate, 2.0)
-            elif rate > self.growth * self._rate:
-                self._stale = True
 
     def _aim(self, problem: Problem, state: State, before: float) -> None:
         """P^-1 g at the new point: the forcing term and the estimate of the energy left."""
@@ -418,10 +392,10 @@ class NewtonCG(Minimizer):
             name = self.preconditioner.name
             if self._metric.waiting:
                 built = f"the diagonal sufficed, no {name} was built"
-            elif self._spent == 0:
+            elif self._watch.spent == 0:
                 built = f"{name} built at once"
             else:
-                built = f"{name} built after {self._spent} inner iterations with the diagonal"
+                built = f"{name} built after {self._watch.spent} inner iterations with the diagonal"
         return ", ".join(filter(None, (self._opened, built)))
 
     # ------------------------------------------------------------------ checkpoints
@@ -429,12 +403,12 @@ class NewtonCG(Minimizer):
     def export(self, state: State) -> dict[str, Any]:
         """Radius, forcing term, P^-1 g and the points that the preconditioner was built at."""
         return {
-            "radius": self._radius, "smallest": self._smallest, "depth": self._depth, "rate": self._rate,
+            "radius": self._radius, "smallest": self._smallest, "depth": self._depth, "rate": self._watch.rate,
             "eta": self._forcing.eta, "mismatch": self._forcing.mismatch,
-            "spent": self._spent, "square": self._square, "stale": self._stale, "verified": self._verified,
+            "spent": self._watch.spent, "square": self._square, "stale": self._stale, "verified": self._verified,
             "failed": self._failed, "indefinite": self._indefinite,
             "ahead": self._ahead, "ritz": self._ritz, "length": self._length,
-            "opening": self._opening, "opened": self._opened, "surveyed": self._surveyed,
+            "opening": self._opening, "opened": self._opened, "surveyed": self._watch.surveyed,
             "first_norm": self._first_norm, "has_model": self._model is not None,
             "light": self._model is not None and self._model.diagonal is not None, "z": self._z.copy(),
             "noise": self._search.noise, "scale": self._search.scale, **self._metric.export(),
@@ -448,15 +422,14 @@ class NewtonCG(Minimizer):
         self._radius = float(saved["radius"])
         self._forcing.eta, self._forcing.mismatch = float(saved["eta"]), float(saved["mismatch"])
         self._smallest, self._depth = float(saved["smallest"]), int(saved["depth"])
-        self._rate = float(saved["rate"])
-        self._spent = int(saved["spent"])
+        self._watch.rate, self._watch.spent = float(saved["rate"]), int(saved["spent"])
         self._square, self._stale = float(saved["square"]), bool(saved["stale"])
         self._verified, self._failed = bool(saved["verified"]), bool(saved["failed"])
         self._indefinite = bool(saved["indefinite"])
         self._ahead = bool(saved["ahead"])
         self._ritz, self._length = float(saved["ritz"]), int(saved["length"])
         self._opening, self._opened = bool(saved["opening"]), str(saved["opened"])
-        self._surveyed = bool(saved["surveyed"])
+        self._watch.surveyed = bool(saved["surveyed"])
         self._first_norm = float(saved["first_norm"])
         self._search.noise, self._search.scale = float(saved["noise"]), float(saved["scale"])
         self._z[:] = saved["z"]
@@ -464,4 +437,5 @@ class NewtonCG(Minimizer):
         model = self._linearise(problem, state, light=False)  # the couplings of a light one are taken from it
         if bool(saved["has_model"]):
             self._model = self._linearise(problem, state, light=True) if bool(saved["light"]) else model
+            self._expand(problem, state, self._model)
         problem.counts.hessian = counts

@@ -8,21 +8,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from enum import IntEnum
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numba import njit
 
 from evenflow.energy.base import FloatArray
-from evenflow.minimizer.linear_algebra import IntArray, Rows, dot, spmv_dot
+from evenflow.minimizer.lanczos import all_above, smallest_ritz
+from evenflow.minimizer.linear_algebra import IntArray, spmv_dot
+from evenflow.minimizer.model import Model
 from evenflow.minimizer.node_terms import NodeTerms, bend_along, drift_at, follow, least_along, take_secant
 
-if TYPE_CHECKING:
-    import scipy.sparse as sp
-
-__all__ = ["End", "Model", "Steihaug"]
+__all__ = ["End", "Steihaug"]
 
 
 class End(IntEnum):
@@ -174,45 +171,13 @@ def _turn(c: FloatArray, rz: float, zh: float, flexible: bool, z: FloatArray, d:
 
 
 @_scalar
-def _all_above(bound: float, alphas: FloatArray, betas: FloatArray, count: int) -> bool:
-    """Whether all eigenvalues of the Lanczos matrix that conjugate gradients have built lie above ``bound``.
-
-    Its entries are T_kk = 1 / a_k + b_{k-1} / a_{k-1}, T_{k,k+1}^2 = b_k / a_k^2; a Sturm count.
-    """
-    pivot = 1.0 / alphas[0] - bound
-    for k in range(1, count):
-        if not pivot > 0.0:
-            return False
-        inverse = 1.0 / alphas[k - 1]
-        beta = betas[k - 1] * inverse
-        pivot = 1.0 / alphas[k] + beta - bound - beta * inverse / pivot
-    return pivot > 0.0
-
-
-@_scalar
-def smallest_ritz(alphas: FloatArray, betas: FloatArray, count: int) -> float:
-    """Smallest eigenvalue, to a few per cent, of the Lanczos matrix that conjugate gradients have built: bisection."""
-    high = math.inf
-    for k in range(count):
-        high = min(high, 1.0 / alphas[k] + (betas[k - 1] / alphas[k - 1] if k > 0 else 0.0))
-    low = high * 1e-12
-    while high > 1.03 * low:
-        middle = math.sqrt(low * high)
-        if _all_above(middle, alphas, betas, count):
-            low = middle
-        else:
-            high = middle
-    return low
-
-
-@_scalar
 def _is_enough(c: FloatArray, rz: float, bound: float, alphas: FloatArray, betas: FloatArray, count: int) -> bool:
     """Whether the residual is down to its bound, or what is left to gain, by the smallest Ritz value, is enough."""
     if rz <= bound:
         return True
     enough = c[_ENOUGH] * abs(c[_ENERGY] - c[_DECREASE])
     left = rz / enough if enough > 0.0 else math.inf
-    return left <= c[_KNOWN] and _all_above(left, alphas, betas, count)
+    return left <= c[_KNOWN] and all_above(left, alphas, betas, count)
 
 
 @_scalar
@@ -249,43 +214,6 @@ def _solve_diagonal(
             return k + 1, _SOLVED
         betas[k] = _turn(c, rz, zh, where.size > 0, z, d)
     return limit, _EXHAUSTED
-
-
-@dataclass
-class Model:
-    """The model at a point: its Hessian, assembled or as a product, and what is known of higher order.
-
-    Attributes
-    ----------
-    hessian : csr_array, optional
-    rows : Rows, optional
-        Its pattern.
-    product : callable, optional
-        v -> H v, where that is faster than the assembled Hessian, or there is none.
-    diagonal : ndarray of shape (n,), optional
-        That of ``hessian``, where nothing else has changed since the last model.
-    terms : NodeTerms, optional
-        What there is of third and fourth order, where all mixed derivatives of these orders vanish.
-    """
-
-    hessian: sp.csr_array | None = None
-    rows: Rows | None = None
-    product: Callable[[FloatArray], FloatArray] | None = None
-    diagonal: FloatArray | None = None
-    terms: NodeTerms | None = None
-
-    def quadratic(self) -> Model:
-        """The model up to second order."""
-        return replace(self, terms=None)
-
-    def curve(self, d: FloatArray, out: FloatArray) -> float:
-        """Write H d to ``out``; return d . H d."""
-        if self.product is not None:
-            out[:] = self.product(d)
-            return dot(d, out)
-        assert self.hessian is not None
-        assert self.rows is not None
-        return self.rows.product(self.hessian.data, d, out)
 
 
 class Steihaug:

@@ -1,0 +1,53 @@
+"""Model: what stands for the energy around a point."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from evenflow.energy.base import FloatArray
+from evenflow.minimizer.linear_algebra import Rows, dot
+from evenflow.minimizer.node_terms import NodeTerms
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
+
+__all__ = ["Model"]
+
+
+@dataclass
+class Model:
+    """The model at a point: its Hessian, assembled or as a product, and what is known of higher order.
+
+    Attributes
+    ----------
+    hessian : csr_array, optional
+    rows : Rows, optional
+        Its pattern.
+    product : callable, optional
+        v -> H v, where that is faster than the assembled Hessian, or there is none.
+    diagonal : ndarray of shape (n,), optional
+        That of ``hessian``, where nothing else has changed since the last model.
+    terms : NodeTerms, optional
+        What there is of third and fourth order, where all mixed derivatives of these orders vanish.
+    """
+
+    hessian: sp.csr_array | None = None
+    rows: Rows | None = None
+    product: Callable[[FloatArray], FloatArray] | None = None
+    diagonal: FloatArray | None = None
+    terms: NodeTerms | None = None
+
+    def quadratic(self) -> Model:
+        """The model up to second order."""
+        return replace(self, terms=None)
+
+    def curve(self, d: FloatArray, out: FloatArray) -> float:
+        """Write H d to ``out``; return d . H d."""
+        if self.product is not None:
+            out[:] = self.product(d)
+            return dot(d, out)
+        assert self.hessian is not None
+        assert self.rows is not None
+        return self.rows.product(self.hessian.data, d, out)

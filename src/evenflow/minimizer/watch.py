@@ -1,0 +1,91 @@
+"""Watch: whether a preconditioner is worth building yet, and when it has to be refreshed."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from evenflow.minimizer.metric import Metric
+from evenflow.minimizer.model import Model
+from evenflow.minimizer.remoteness import remoteness
+from evenflow.minimizer.steihaug import End, Steihaug
+
+__all__ = ["Watch"]
+
+_REMOTE = 0.3  # share of remote nodes above which the diagonal is not even tried
+_SMALL = 2_000  # unknowns up to which building costs more than trying the diagonal
+_THIN = 4.0  # entries a row up to which most unknowns are eliminated, and building costs little
+_SMALL_THIN = 500  # the same there
+_TELLING = 8  # iterations of an inner solve whose rate of convergence is believed
+_DIGITS = 6.0  # of the residual's norm that are still to be gained when the rate is judged, about
+
+
+@dataclass
+class Watch:
+    """The books of the inner solves, which say when a metric no longer does.
+
+    Parameters
+    ----------
+    patience : int
+        About what building the preconditioner costs, in inner iterations.
+    growth : float
+        Of the inner iterations for a digit, beside those after the last refresh, that calls for another.
+
+    Attributes
+    ----------
+    spent : int
+        Inner iterations while the preconditioner waits.
+    rate : float
+        Inner iterations for a digit of the residual in the first solve after the last refresh; 0 before it.
+    surveyed : bool
+        Whether the graph was looked at.
+    """
+
+    patience: int
+    growth: float
+    spent: int = 0
+    rate: float = 0.0
+    surveyed: bool = False
+
+    @property
+    def left(self) -> int:
+        """Inner iterations that the diagonal still has."""
+        return max(self.patience - self.spent, 1)
+
+    def survey(self, metric: Metric, model: Model) -> None:
+        """Once: end the waiting if so many nodes are remote that the diagonal need not be tried."""
+        if self.surveyed or not metric.waiting or model.hessian is None:
+            return
+        size = model.hessian.shape[0]
+        if size <= (_SMALL_THIN if model.hessian.nnz <= _THIN * size else _SMALL):
+            return
+        assert model.rows is not None
+        self.surveyed = True
+        metric.waiting = remoteness(model.rows, model.hessian.data) <= _REMOTE
+
+    def judge(self, solver: Steihaug, metric: Metric, *, changes: bool) -> bool:
+        """After an inner solve: whether the metric is to be refreshed, or no longer to wait.
+
+        Parameters
+        ----------
+        solver : Steihaug
+        metric : Metric
+        changes : bool
+            Whether the matrix that the metric stands for does.
+        """
+        if solver.end in (End.BOUNDARY, End.NEGATIVE):  # far from any minimum the diagonal does
+            return False
+        if solver.end is End.STALE:
+            return True
+        rate = solver.iterations / max(-math.log10(max(solver.reduction, 1e-300)), 0.1)
+        if metric.waiting:
+            self.spent += solver.iterations
+            slow = solver.iterations >= _TELLING and rate > self.patience / _DIGITS
+            metric.waiting = not slow and self.spent < self.patience
+            return not metric.waiting
+        if metric.is_diagonal or not changes or math.isnan(solver.smallest):
+            return False
+        if self.rate == 0.0:
+            self.rate = max(rate, 2.0)
+            return False
+        return rate > self.growth * self.rate
