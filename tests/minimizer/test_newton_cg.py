@@ -27,11 +27,8 @@ from conformance.preconditioning import Broken, Exact, Indefinite, Stale
 from evenflow.energy.heat import HeatDiffusion
 from evenflow.errors import InputError
 from evenflow.gallery import lattice
-from evenflow.minimizer.lanczos import smallest_ritz
 from evenflow.minimizer.linear_algebra import Rows, is_diagonally_dominant
-from evenflow.minimizer.model import Model
 from evenflow.minimizer.newton_cg import NewtonCG
-from evenflow.minimizer.steihaug import End, Steihaug
 from evenflow.preconditioner import Multigrid
 from evenflow.status import Status
 
@@ -241,123 +238,6 @@ def test_keeps_fixed_states_fixed():
     run = Run.begin(NewtonCG(), energy).steps(1).steps(30, down_to=1e-9)
     assert (run.state.theta[[0, 3]] == 0).all()
     assert run.state.energy < energy._value(energy.start)
-
-
-# ---------------------------------------------------------------------- the inner solver
-
-
-def assembled(H):
-    matrix = sp.csr_array(H)
-    return Model(matrix, Rows(matrix))
-
-
-def solve(H, g, inverse=None, *, radius=np.inf, tolerance=1e-12, general=False, limit=500, flexible=False):
-    inverse = np.ones(g.size) if inverse is None else inverse
-    solver = Steihaug(g.size, 500)
-    solver.solve(
-        assembled(H),
-        g,
-        inverse * g,
-        None if general else inverse,
-        lambda r, out: np.multiply(inverse, r, out=out),
-        flexible=flexible,
-        radius=radius,
-        tolerance=tolerance,
-        limit=limit,
-    )
-    return solver
-
-
-def random_system(seed, n, *, definite):
-    rng = np.random.default_rng(seed)
-    vectors = np.linalg.qr(rng.normal(size=(n, n)))[0]
-    values = np.exp(rng.uniform(-2, 2, n))
-    if not definite:
-        values[: max(1, n // 4)] *= -1
-    return (vectors * values) @ vectors.T, rng.normal(size=n), np.exp(rng.uniform(-1, 1, n))
-
-
-@settings(max_examples=40, deadline=None)
-@given(seed=st.integers(0, 10**6), n=st.integers(1, 30), general=st.booleans(), flexible=st.booleans())
-def test_inner_solve_is_exact_without_a_bound(seed, n, general, flexible):
-    H, g, inverse = random_system(seed, n, definite=True)
-    solver = solve(H, g, inverse, general=general, flexible=flexible)
-    np.testing.assert_allclose(solver.x, -np.linalg.solve(H, g), rtol=1e-6, atol=1e-8)
-    assert solver.end is End.SOLVED
-    assert solver.decrease == pytest.approx(0.5 * g @ np.linalg.solve(H, g), rel=1e-8)
-    assert solver.norm == pytest.approx(np.sqrt(np.sum(solver.x**2 / inverse)), rel=1e-6)
-    lowest = np.linalg.eigvalsh(np.sqrt(inverse)[:, None] * H * np.sqrt(inverse)).min()
-    assert solver.smallest >= 0.9 * lowest
-
-
-@settings(max_examples=40, deadline=None)
-@given(seed=st.integers(0, 10**6), n=st.integers(2, 30), definite=st.booleans(), radius=st.floats(1e-3, 10.0))
-def test_inner_solve_keeps_inside_the_radius_and_lowers_the_model(seed, n, definite, radius):
-    H, g, inverse = random_system(seed, n, definite=definite)
-    solver = solve(H, g, inverse, radius=radius)
-    x = solver.x
-    norm = np.sqrt(np.sum(x**2 / inverse))
-    assert norm <= radius * (1 + 1e-9)
-    assert solver.norm == pytest.approx(norm, rel=1e-6)
-    assert solver.decrease == pytest.approx(-(g @ x + 0.5 * x @ H @ x), rel=1e-6, abs=1e-12)
-    z = inverse * g
-    cauchy_step = min(g @ z / (z @ H @ z) if z @ H @ z > 0 else np.inf, radius / np.sqrt(g @ z))
-    cauchy = cauchy_step * (g @ z) - 0.5 * cauchy_step**2 * (z @ H @ z)
-    assert solver.decrease >= cauchy * (1 - 1e-9)
-    if solver.end in (End.BOUNDARY, End.NEGATIVE):
-        assert norm == pytest.approx(radius, rel=1e-9)
-
-
-def test_negative_curvature_is_found_and_told():
-    H = np.diag([1.0, 2.0, -0.5])
-    solver = solve(H, np.ones(3), radius=1e6)
-    assert solver.end is End.NEGATIVE
-    assert solver.curvature < 0
-    assert solver.direction @ H @ solver.direction == pytest.approx(solver.curvature)
-
-
-def test_flexible_solve_bears_a_changing_preconditioner():
-    H, g, inverse = random_system(1, 25, definite=True)
-    turn = [0]
-
-    def apply(r, out):
-        turn[0] += 1
-        return np.multiply(inverse * (1 + 0.3 * np.cos(turn[0] * np.arange(r.size))), r, out=out)
-
-    solver = Steihaug(g.size, 500)
-    solver.solve(
-        assembled(H),
-        g,
-        inverse * g,
-        None,
-        apply,
-        flexible=True,
-        radius=np.inf,
-        tolerance=1e-8,
-        limit=500,
-    )
-    assert np.linalg.norm(H @ solver.x + g) < 1e-6 * np.linalg.norm(g)
-
-
-def test_solve_stops_at_its_limit():
-    H, g, _ = random_system(5, 30, definite=True)
-    for general in (False, True):
-        solver = solve(H, g, general=general, limit=3)
-        assert (solver.iterations, solver.end) == (3, End.EXHAUSTED)
-        assert solver.decrease > 0
-
-
-@settings(max_examples=30, deadline=None)
-@given(seed=st.integers(0, 10**6), k=st.integers(1, 12))
-def test_smallest_ritz_value_is_that_of_the_lanczos_matrix(seed, k):
-    rng = np.random.default_rng(seed)
-    alphas, betas = np.exp(rng.normal(size=k)), np.exp(rng.normal(size=k))
-    T = np.diag(1 / alphas)
-    for j in range(1, k):
-        T[j, j] += betas[j - 1] / alphas[j - 1]
-        T[j, j - 1] = T[j - 1, j] = np.sqrt(betas[j - 1]) / alphas[j - 1]
-    expected = np.linalg.eigvalsh(T).min()
-    assert smallest_ritz(alphas, betas, k) == pytest.approx(expected, rel=0.06)
 
 
 @settings(max_examples=20, deadline=None)

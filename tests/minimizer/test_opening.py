@@ -47,6 +47,15 @@ def test_on_small_graphs_only_if_most_of_it_is_eliminated(spec: str, nested: boo
     assert (NESTED in result.message) is nested
 
 
+@pytest.mark.parametrize("method", ["newton-cg", "newton-mg", "auto"])
+def test_quartic_terms_take_one_solve(heat: ef.HeatDiffusion, method: str) -> None:
+    """The model is the energy itself: one solve shows that, the next is all; an opening shows it, too."""
+    result = ef.minimize(heat, method=method)
+    assert result.status is ef.Status.CONVERGED
+    assert result.stages[0].steps <= 4
+    assert result.energy == pytest.approx(ef.minimize(heat, tolerance=1e-14).energy, rel=1e-10)
+
+
 def test_a_run_to_a_target_does_not_look_beyond(heat: ef.HeatDiffusion) -> None:
     full = ef.minimize(heat)
     short = ef.minimize(heat, target=full.energy)
