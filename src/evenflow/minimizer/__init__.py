@@ -57,7 +57,9 @@ def __getattr__(name: str) -> Any:
     """Load a class on first use: some compile kernels, one imports torch."""
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+    found = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = found  # so that this is asked once
+    return found
 
 
 def __dir__() -> list[str]:

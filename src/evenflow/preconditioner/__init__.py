@@ -75,14 +75,17 @@ def build_preconditioner(name: str, energy: BaseEnergy | None = None, **options:
         raise InputError(f"preconditioner={name!r}: expected one of {', '.join(PRECONDITIONERS)}")
     if energy is not None and len(energy.shape) == 2 and name in ("multigrid", "pyamg"):
         options.setdefault("block", int(energy.shape[1]))
-    return __getattr__(PRECONDITIONERS[name])(**options)
+    kind = PRECONDITIONERS[name]
+    return (globals().get(kind) or __getattr__(kind))(**options)
 
 
 def __getattr__(name: str) -> Any:
     """Load a class on first use: some compile kernels."""
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+    found = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = found  # so that this is asked once
+    return found
 
 
 def __dir__() -> list[str]:
