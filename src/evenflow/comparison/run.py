@@ -171,10 +171,11 @@ def _contestants(methods: Sequence[str | Method | Minimizer | Peer], target: flo
 def _ask(method: str | Method | Minimizer, target: float) -> float:
     """The tolerance that a recipe is given, so that no estimate of what is left stops it short of the target.
 
-    Newton's is an upper bound, and its inner solves aim at it; others extrapolate their last decreases.
+    Newton's is an upper bound, and its inner solves aim at it; others extrapolate their last decreases, and the
+    tolerance does nothing but stop them.
     """
     name = method if isinstance(method, str) else method.name
-    return (0.1 if name == "auto" or name.startswith("newton") else 0.01) * target
+    return target if name == "auto" or name.startswith("newton") else 0.01 * target
 
 
 def _starts(energy: BaseEnergy, seeds: int | Sequence[int], w0: npt.ArrayLike | None) -> dict[int, FloatArray]:
