@@ -117,6 +117,9 @@ class EnergyConformance:
         energy.gradient(w + 1.0)
         np.testing.assert_allclose(product(v), expected, rtol=1e-13, atol=1e-13 * np.abs(expected).max())
         np.testing.assert_array_equal(product(v), product(v))
+        out = np.empty(energy.shape)
+        assert product(v, out) is out
+        np.testing.assert_array_equal(out, product(v))
 
     def test_value_is_that_of_value_and_gradient(self, energy: BaseEnergy, w: FloatArray) -> None:
         assert energy.value(w) == pytest.approx(energy.value_and_gradient(w)[0], rel=1e-14)

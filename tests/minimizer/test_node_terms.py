@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evenflow.minimizer.node_terms import NodeTerms, bend_along, drift_at, follow, least_along, take_secant
+from evenflow.minimizer.node_terms import NodeTerms, bend_along, follow, least_along, take_secant
 
 
 @pytest.fixture
@@ -48,16 +48,19 @@ def test_derivatives_along_a_direction(terms: NodeTerms, rng: np.random.Generato
 def test_secant_is_the_change_of_the_gradient(terms: NodeTerms, rng: np.random.Generator) -> None:
     x, d, before = rng.normal(size=(3, 12))
     after = before.copy()
-    take_secant(0.7, terms.where, terms.third, terms.fourth, x, d, after)
+    held = rng.uniform(4, 9, terms.where.size)
+    drift = take_secant(0.7, terms.where, terms.third, terms.fourth, held, x, d, after)
     expected = (gradient(terms, x + 0.7 * d) - gradient(terms, x)) / 0.7
     np.testing.assert_allclose(after - before, expected, rtol=1e-12, atol=1e-12)
+    y = (x + 0.7 * d)[terms.where]
+    assert drift == pytest.approx(np.max(np.abs(terms.third * y + terms.fourth * y**2 / 2) / held))
+    assert take_secant(0.7, terms.where, terms.third, terms.fourth, np.zeros(0), x, d, after) == 0.0
 
 
 def test_a_diagonal_follows_the_terms(terms: NodeTerms, rng: np.random.Generator) -> None:
     x, held = rng.normal(size=12), rng.uniform(4, 9, terms.where.size)
     y = x[terms.where]
     change = terms.third * y + terms.fourth * y**2 / 2
-    assert drift_at(terms.where, terms.third, terms.fourth, held, x) == pytest.approx(np.max(np.abs(change) / held))
     inverse = np.full(12, 0.5)
     follow(terms.where, terms.third, terms.fourth, held, x, inverse)
     np.testing.assert_allclose(inverse[terms.where], 1 / np.abs(held + change), rtol=1e-12)

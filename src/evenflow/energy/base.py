@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +18,17 @@ if TYPE_CHECKING:
 
     from evenflow.graph import Graph
 
-__all__ = ["BaseEnergy", "FloatArray"]
+__all__ = ["BaseEnergy", "FloatArray", "HessianProduct"]
 
 FloatArray = npt.NDArray[np.float64]
+
+
+class HessianProduct(Protocol):
+    """v -> H v at one point."""
+
+    def __call__(self, v: FloatArray, out: FloatArray | None = None) -> FloatArray:
+        """Return H v, written to ``out`` if given."""
+        ...
 
 
 class BaseEnergy(ABC):
@@ -88,10 +96,18 @@ class BaseEnergy(ABC):
     def hvp(self, w: FloatArray, v: FloatArray) -> FloatArray:
         """Product of the Hessian at w with v; rows and columns of fixed nodes are zero."""
 
-    def linearise(self, w: FloatArray) -> Callable[[FloatArray], FloatArray]:
+    def linearise(self, w: FloatArray) -> HessianProduct:
         """Return v -> H(w) v for many v at one w; w is copied. Override where work on w can be saved."""
         state = np.array(w, dtype=np.float64)
-        return lambda v: self.hvp(state, v)
+
+        def product(v: FloatArray, out: FloatArray | None = None) -> FloatArray:
+            found = self.hvp(state, v)
+            if out is None:
+                return found
+            out[...] = found
+            return out
+
+        return product
 
     def hessian_diagonal(self, w: FloatArray) -> FloatArray:
         """Diagonal of the Hessian at w, shape (size,); for a local energy."""

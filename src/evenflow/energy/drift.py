@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from evenflow.energy import drift_kernels as kernels
-from evenflow.energy.base import FloatArray
+from evenflow.energy.base import FloatArray, HessianProduct
 from evenflow.energy.fixed import parse_fixed
 from evenflow.energy.phases import PhaseStates
 from evenflow.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
     import torch
@@ -104,21 +103,23 @@ class PhaseDrift(PhaseStates):
         """Product of the Hessian at w with v, by differentiating the gradient along v."""
         return self.linearise(w)(v)
 
-    def linearise(self, w: FloatArray) -> Callable[[FloatArray], FloatArray]:
+    def linearise(self, w: FloatArray) -> HessianProduct:
         """Return v -> H(w) v for many v at one w; each takes four passes over the rows."""
         z, field = self._turned(w, _room(self.size))
         if self.size:
             kernels.gradient(*self._rows, z, field, np.empty(self.shape))
         free = None if self.fixed is None else self.free_mask()
 
-        def product(v: FloatArray) -> FloatArray:
+        def product(v: FloatArray, out: FloatArray | None = None) -> FloatArray:
             if np.shape(v) != self.shape:
                 raise InputError(f"v has shape {np.shape(v)}, expected {self.shape}")
             v = np.ascontiguousarray(v if free is None else v * free, dtype=np.float64)
-            out = np.empty(self.shape)
+            out = np.empty(self.shape) if out is None else out
             if self.size:
                 kernels.tangent(*self._rows, z, field, v, out)
-            return out if free is None else out * free
+            if free is not None:
+                out *= free
+            return out
 
         return product
 

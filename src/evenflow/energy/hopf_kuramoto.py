@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
 from evenflow.energy import functions as ef
-from evenflow.energy.base import BaseEnergy, FloatArray
+from evenflow.energy.base import BaseEnergy, FloatArray, HessianProduct
 from evenflow.energy.drift import PhaseDrift
 from evenflow.energy.graph_arrays import graph_from_arrays, graph_to_arrays
 from evenflow.energy.local import Energy, laplacian
@@ -127,7 +127,7 @@ class HopfKuramoto(PhaseStates):
         """Product of the Hessian at w with v, matrix-free."""
         return self._core.hvp(w, v)
 
-    def linearise(self, w: FloatArray) -> Callable[[FloatArray], FloatArray]:
+    def linearise(self, w: FloatArray) -> HessianProduct:
         """Return v -> H(w) v for many v at one w."""
         return self._core.linearise(w)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from evenflow.energy.base import BaseEnergy, FloatArray
+from evenflow.energy.base import BaseEnergy, FloatArray, HessianProduct
 from evenflow.energy.engine import Engine
 from evenflow.energy.fixed import PinnedPattern, parse_fixed
 from evenflow.energy.formulas import Formulas
@@ -180,12 +180,12 @@ class Energy(BaseEnergy):
         out[self.fixed[0]] = 0.0
         return out
 
-    def linearise(self, w: FloatArray) -> Callable[[FloatArray], FloatArray]:
+    def linearise(self, w: FloatArray) -> HessianProduct:
         """Return v -> H(w) v; what depends on w alone is computed once."""
         product = self._engine.linearise(self._checked(w))
 
-        def hvp(v: FloatArray) -> FloatArray:
-            out = np.empty(self.shape)
+        def hvp(v: FloatArray, out: FloatArray | None = None) -> FloatArray:
+            out = np.empty(self.shape) if out is None else self._checked_out(out)
             if self.fixed is None:
                 product(self._checked(v), out)
                 return out

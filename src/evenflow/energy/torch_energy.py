@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from evenflow.energy.base import BaseEnergy, FloatArray
+from evenflow.energy.base import BaseEnergy, FloatArray, HessianProduct
 from evenflow.energy.coloring import NeighbourHessian
 from evenflow.energy.fixed import parse_fixed
 from evenflow.errors import InputError
@@ -131,19 +131,22 @@ class TorchEnergy(BaseEnergy):
         """Product of the Hessian at w with v, by differentiating the gradient."""
         return self.linearise(w)(v)
 
-    def linearise(self, w: FloatArray) -> Callable[[FloatArray], FloatArray]:
+    def linearise(self, w: FloatArray) -> HessianProduct:
         """Return v -> H(w) v; the gradient's graph is built once."""
         x = self._tensor(w, grad=True)
         gradient = _derivative(self._evaluate(x), x, create_graph=True)
 
-        def product(v: FloatArray) -> FloatArray:
+        def product(v: FloatArray, out: FloatArray | None = None) -> FloatArray:
             direction = torch.tensor(np.asarray(v, dtype=np.float64), device=self.device)
             if direction.shape != x.shape:
                 raise InputError(f"v has shape {tuple(direction.shape)}, expected {self.shape}")
             found: FloatArray = (
                 (_derivative(gradient, x, direction * self._free, retain=True) * self._free).cpu().numpy()
             )
-            return found
+            if out is None:
+                return found
+            out[...] = found
+            return out
 
         return product
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from evenflow.energy.base import FloatArray
+from evenflow.energy.base import FloatArray, HessianProduct
 from evenflow.minimizer.linear_algebra import Rows, dot
 from evenflow.minimizer.node_terms import NodeTerms
 
@@ -35,7 +34,7 @@ class Model:
 
     hessian: sp.csr_array | None = None
     rows: Rows | None = None
-    product: Callable[[FloatArray], FloatArray] | None = None
+    product: HessianProduct | None = None
     diagonal: FloatArray | None = None
     terms: NodeTerms | None = None
 
@@ -46,7 +45,7 @@ class Model:
     def curve(self, d: FloatArray, out: FloatArray) -> float:
         """Write H d to ``out``; return d . H d."""
         if self.product is not None:
-            out[:] = self.product(d)
+            self.product(d, out)
             return dot(d, out)
         assert self.hessian is not None
         assert self.rows is not None

@@ -11,7 +11,7 @@ from numba import njit
 
 from evenflow.energy.base import FloatArray
 
-__all__ = ["NodeTerms", "bend_along", "drift_at", "follow", "least_along", "take_secant"]
+__all__ = ["NodeTerms", "bend_along", "follow", "least_along", "take_secant"]
 
 _TRIALS = 100  # of a length; Newton's method takes a few
 _CLOSE = 1e-13
@@ -76,22 +76,24 @@ def bend_along(where, third, fourth, x, d):  # type: ignore[no-untyped-def]
 
 
 @_dense
-def take_secant(a, where, third, fourth, x, d, Hd):  # type: ignore[no-untyped-def]
-    """Add to ``Hd`` the change of the terms' gradient from x to x + a d, over a."""
+def take_secant(a, where, third, fourth, held, x, d, Hd):  # type: ignore[no-untyped-def]
+    """Add to ``Hd`` the change of the terms' gradient from x to x + a d, over a.
+
+    Returns
+    -------
+    float
+        Largest change of a term's second derivative from zero to x + a d, beside what a preconditioner holds there,
+        ``held`` (if it is not empty).
+    """
+    drift = 0.0
     for k in range(where.size):
         i = where[k]
         y, s = x[i], a * d[i]
         Hd[i] += d[i] * (third[k] * (y + 0.5 * s) + fourth[k] * (0.5 * y * (y + s) + s * s / 6.0))
-
-
-@_dense
-def drift_at(where, third, fourth, held, x):  # type: ignore[no-untyped-def]
-    """Largest change of a term's second derivative from zero to x, beside what a preconditioner holds there."""
-    largest = 0.0
-    for k in range(held.size):
-        y = x[where[k]]
-        largest = max(largest, abs(y * (third[k] + 0.5 * y * fourth[k])) / held[k])
-    return largest
+        if held.size > 0:
+            y += s
+            drift = max(drift, abs(y * (third[k] + 0.5 * y * fourth[k])) / held[k])
+    return drift
 
 
 @_dense

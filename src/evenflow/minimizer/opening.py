@@ -18,7 +18,7 @@ __all__ = ["opening_step"]
 
 _STILL = 1e-8  # of the largest change: round-off of the mean
 
-_scalar = njit(cache=True, nogil=True, error_model="numpy")
+_dense = njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"}, error_model="numpy")
 
 
 def opening_step(
@@ -59,7 +59,7 @@ def opening_step(
     return step, energy
 
 
-@_scalar
+@_dense
 def _change(gradient, product, third, fourth, step):  # type: ignore[no-untyped-def]
     """Change of the energy to fourth order; ``product`` is H step."""
     total = 0.0
@@ -69,7 +69,7 @@ def _change(gradient, product, third, fourth, step):  # type: ignore[no-untyped-
     return total
 
 
-@_scalar
+@_dense
 def _begin_at(theta, mean, step):  # type: ignore[no-untyped-def]
     """Turn a step from the mean into one from theta.
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from evenflow.energy.base import BaseEnergy, FloatArray
+from evenflow.energy.base import BaseEnergy, FloatArray, HessianProduct
 from evenflow.errors import InputError
 from evenflow.history import Counts
 from evenflow.reparametrization.base import Reparametrization
@@ -78,8 +77,8 @@ class Problem:
         """Third and fourth derivatives along each unknown, where :attr:`constant_couplings`."""
         return self.energy.diagonal_series(theta.reshape(self.energy.shape))
 
-    def hvp(self, theta: FloatArray) -> Callable[[FloatArray], FloatArray]:
-        """Return v -> H(theta) v without assembling H; each product is counted."""
+    def hvp(self, theta: FloatArray) -> HessianProduct:
+        """Return v -> H(theta) v, flat, without assembling H; each product is counted."""
         if not self.has_hvp:
             raise InputError(
                 f"the {self.map.name} reparametrization is not linear, so it offers no Hessian products; "
@@ -87,11 +86,12 @@ class Problem:
             )
         hvp = self.energy.linearise(self.map.decode(theta))  # which copies it
 
-        def product(v: FloatArray) -> FloatArray:
+        def product(v: FloatArray, out: FloatArray | None = None) -> FloatArray:
             self.counts.hvp += 1
             if self.is_identity:
-                return hvp(v.reshape(self.energy.shape)).reshape(-1)
-            return self.map.pullback(theta, hvp(self.map.push(v)))
+                shape = self.energy.shape
+                return hvp(v.reshape(shape), None if out is None else out.reshape(shape)).reshape(-1)
+            return self.map.pullback(theta, hvp(self.map.push(v)), out)
 
         return product
 

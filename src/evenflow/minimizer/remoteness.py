@@ -12,7 +12,7 @@ from evenflow.minimizer.linear_algebra import Rows
 __all__ = ["remoteness"]
 
 _HELD = 0.05  # of a diagonal entry, beyond the couplings of its row: such a node is held by a term of its own
-_SAMPLES = 128  # at most; fewer in a small matrix, so that none is looked at often
+_SAMPLES = 64  # at most; fewer in a small matrix, so that none is looked at often
 _NEAR = 200  # nodes looked at around each
 
 UintArray = npt.NDArray[np.uint32]

@@ -17,7 +17,7 @@ from evenflow.energy.base import FloatArray
 from evenflow.minimizer.lanczos import all_above, smallest_ritz
 from evenflow.minimizer.linear_algebra import IntArray, spmv_dot
 from evenflow.minimizer.model import Model
-from evenflow.minimizer.node_terms import NodeTerms, bend_along, drift_at, follow, least_along, take_secant
+from evenflow.minimizer.node_terms import NodeTerms, bend_along, follow, least_along, take_secant
 
 __all__ = ["End", "Steihaug"]
 
@@ -145,7 +145,7 @@ def _move(
         else:
             inside = max(radius * radius - xx, 0.0)
             a = inside / (xd + math.sqrt(xd * xd + dd * inside))
-    take_secant(a, where, third, fourth, x, d, Hd)
+    drift = take_secant(a, where, third, fourth, held, x, d, Hd)
     rr = _axpy2(a, d, Hd, x, r)
     c[_DECREASE] += a * (rz - a * (0.5 * kappa + a * (cubic / 6.0 + a * quartic / 24.0)))
     c[_SHRINK] = rr / c[_RR]
@@ -153,9 +153,7 @@ def _move(
     c[_XX] = xx + a * (2.0 * xd + a * dd)
     c[_XD] = xd + a * dd
     c[_ALPHA] = a
-    if end == 0 and c[_DRIFT] < math.inf and drift_at(where, third, fourth, held, x) > c[_DRIFT]:
-        return _STALE
-    return end
+    return _STALE if end == 0 and drift > c[_DRIFT] else end
 
 
 @_dense
