@@ -258,10 +258,8 @@ class TestRefusals:
             Graph.from_networkx(partial)
 
     def test_one_way_pyg(self) -> None:
-        import torch
-        from torch_geometric.data import Data
-
-        data = Data(edge_index=torch.tensor([[0], [1]]), num_nodes=2)
+        data = Graph.from_edges([(0, 1)]).to_pyg()
+        data.edge_index, data.edge_weight = data.edge_index[:, :1], data.edge_weight[:1]
         with pytest.raises(InputError, match="no opposite"):
             Graph.from_pyg(data)
         assert Graph.from_pyg(data, symmetrize="max").n_edges == 1
