@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 __all__ = ["Auto"]
 
 _ROUNDS = 6  # of L-BFGS out of a nonconvex region before it is left to finish alone
-# Inner iterations before a preconditioner is built, measured on heat: up to some numbers of unknowns, beyond, and
-# where the graph is nearly a tree.
-_SMALL, _MIDDLE = 4_000, 50_000
-_PATIENCE_SMALL, _PATIENCE_MIDDLE, _PATIENCE_LARGE, _PATIENCE_TREE = 300, 140, 70, 40
+# Inner iterations before a preconditioner is built, about what a solve with it takes in all, measured on heat: on small
+# graphs, beyond, and where the graph is nearly a tree.
+_SMALL = 4_000
+_PATIENCE_SMALL, _PATIENCE_LARGE, _PATIENCE_TREE = 150, 80, 40
 _CHOLESKY_SIZE = 20_000  # unknowns; beyond, the fill of a factor outweighs what it saves over a multigrid cycle
 
 
@@ -44,8 +44,8 @@ class Auto(Method):
     Parameters
     ----------
     patience : int, optional
-        Inner iterations with the diagonal before a preconditioner is built: 300 up to 4 000 unknowns, 140 up to
-        50 000, 70 beyond, and 40 on a graph of more than 4 000 that is nearly a tree. About what building one costs.
+        Inner iterations with the diagonal before a preconditioner is built: 150 up to 4 000 unknowns, 80 beyond, and
+        40 on a graph of more than 4 000 that is nearly a tree. About what a solve with one costs.
     preconditioner : Preconditioner, optional
         To use instead of the one chosen.
     name : str
@@ -81,7 +81,7 @@ class Auto(Method):
             return _PATIENCE_SMALL
         if graph is not None and graph.n_edges < 1.25 * graph.n_nodes:
             return _PATIENCE_TREE  # most of it is eliminated, which costs little
-        return _PATIENCE_MIDDLE if energy.size <= _MIDDLE else _PATIENCE_LARGE
+        return _PATIENCE_LARGE
 
     def _choose(self, energy: BaseEnergy) -> tuple[Preconditioner | None, str]:
         """The preconditioner to build if one pays, and a remark on the choice."""
