@@ -37,7 +37,7 @@ def anatomy(energy: ef.HeatDiffusion, repeats: int) -> list[tuple[str, int, floa
     w = energy.initial(np.random.default_rng(0))
     best = ef.minimize(energy, w, tolerance=1e-13, progress=False)
     target = best.energy + 1e-8 * abs(best.energy)
-    runs = [ef.minimize(energy, w, tolerance=1e-10, target=target, progress=False) for _ in range(repeats)]
+    runs = [ef.minimize(energy, w, tolerance=1e-8, target=target, progress=False) for _ in range(repeats)]
     if "nested iteration" not in runs[0].message:
         raise ValueError(f"auto does not nest here: {runs[0].message}")
     counts = runs[0].counts

@@ -29,9 +29,9 @@ from evenflow.status import Status
 __all__ = ["NewtonCG"]
 
 _SLOPE = 0.1  # of the line search: what a full Newton step along a quartic leaves (8 / 27) asks for a longer one
+_LOOSE = 0.9  # the same for a step that was cut
 _CACHED = 100_000  # entries up to which a product with an assembled matrix is faster than without
 _FORGET = 4.0  # growth of the smallest Ritz value believed in, after as long a solve as the one that found it
-_LOOSE = 0.9  # the same for a step that the radius cut
 _MARGIN = 0.5  # of the reduction that would do for good
 _LEVEL = 1e-10  # curvature, against the largest, that is neither up nor down where a saddle point is looked for
 _GROWTH = 3.0  # of the radius after a good step that it cut
@@ -158,8 +158,7 @@ class NewtonCG(Minimizer):
         self._ahead = True  # looked ahead already
         self._ritz, self._length = math.nan, 0  # smallest Ritz value and iterations of the last solve
         self._stale, self._verified, self._failed = True, False, False
-        # whether the first step is an opening, and what it was
-        self._opening, self._opened = problem.constant_couplings, ""
+        self._opening, self._opened = problem.constant_couplings, ""  # whether the first step is one, and what it was
         self._first_norm = state.gradient_norm
         self._indefinite = False  # whether the last solve met negative curvature
         self._model: Model | None = None

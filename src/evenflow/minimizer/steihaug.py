@@ -220,7 +220,8 @@ class Steihaug:
     Where the model has terms of third and fourth order, too, they are nonlinear conjugate gradients [2]_: all such
     terms belong to single unknowns, so that the least model along a direction and the residual there need no product
     but H d, and lengths are exact. Where the curvature along a direction changes its sign the solve ends as at the
-    boundary.
+    boundary. A diagonal P follows the point; any other stays as it is, and the solve ends as STALE where an entry of
+    the diagonal has changed by half of what P holds there.
 
     Where no radius is set and the curvature is negative, the step along that direction is the one that the
     mirrored curvature would give.
@@ -242,7 +243,7 @@ class Steihaug:
     curvature, square, largest : float
         d . H d, the square of d in the norm of the metric, the largest |d . H d| / square of the solve.
     smallest : float
-        Smallest Ritz value of P^-1 H (nan if the solve met negative curvature or the boundary).
+        Smallest Ritz value of P^-1 H (nan unless the solve ended as SOLVED or EXHAUSTED).
 
     References
     ----------
