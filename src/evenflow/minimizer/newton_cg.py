@@ -82,7 +82,7 @@ class NewtonCG(Minimizer):
     exponent : float
         Exponent of the forcing terms, in (1, 2]: the order of convergence.
     max_inner : int
-        Most inner iterations of a step.
+        Most inner iterations of a step; between steps a solve can be interrupted, saved, or ended by a budget.
     enough : float
         Relative energy gap below which no inner solve aims: the tolerance of the whole solve, if there is one.
     check_saddle : bool
@@ -113,7 +113,7 @@ class NewtonCG(Minimizer):
     growth: float = 1.25
     forcing: float = 0.3
     exponent: float = 1.5
-    max_inner: int = 5000
+    max_inner: int = 500
     enough: float = 0.0
     check_saddle: bool = True
     follow_negative_curvature: bool = True
