@@ -32,7 +32,7 @@ _KINDS = {
     cycle.SMOOTH: "smoothed",
 }
 _SMALL, _SOLVED = 0.1, 4  # entries of a level beside those of the finest one; visits of it
-_CHEAP = 0.4  # entries of a level that is visited twice, beside those of the one above
+_CHEAP = 0.3  # entries of a level that is visited twice, beside those of the one above
 
 
 @dataclass
@@ -60,7 +60,7 @@ class Multigrid(Preconditioner):
     Parameters
     ----------
     cycle : {"w", "v"}
-        Whether levels below the second are visited twice ("w") where they are at most two fifths of the one above.
+        Whether levels below the second are visited twice ("w") where they are at most three tenths of the one above.
     threshold : float
         In (0, 1]: a node depends on neighbours whose coupling is at least this share of its strongest.
     damping : float
