@@ -49,8 +49,8 @@ class Watch:
 
     @property
     def left(self) -> int:
-        """Inner iterations that the diagonal still has."""
-        return max(self.patience - self.spent, 1)
+        """Inner iterations that the diagonal still has until it is judged."""
+        return max(min(self.patience - self.spent, max(self.patience // 2, _TELLING)), 1)
 
     def survey(self, metric: Metric, model: Model) -> None:
         """Once: end the waiting if so many nodes are remote that the diagonal need not be tried."""
