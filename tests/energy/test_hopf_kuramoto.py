@@ -183,6 +183,18 @@ class TestWeightedDriftConformance(TestDriftConformance):
         return cls.make(scale=3.0), lambda w: w, 9.0
 
 
+@pytest.mark.parametrize("loss", ["paper", "potential", "drift"])
+def test_results_are_not_written_beyond_an_array(loss: Any, rng: np.random.Generator) -> None:
+    energy = HopfKuramoto(gallery.lattice(4, 5), s1=0.7, s2=0.4, loss=loss)
+    w = energy.initial(rng)
+    product = energy.linearise(w)
+    for out in (np.empty(19), np.empty(20, np.float32)):
+        with pytest.raises(InputError, match="out is float"):
+            energy.value_and_gradient(w, out)
+        with pytest.raises(InputError, match="out is float"):
+            product(w, out)
+
+
 def test_drift_is_evaluated_by_several_threads_at_once(rng: np.random.Generator) -> None:
     energy = HopfKuramoto(gallery.lattice(20, 20, periodic=True), s1=0.7, s2=0.4, loss="drift")
     states = [energy.initial(rng) for _ in range(40)]

@@ -27,7 +27,7 @@ class HessianProduct(Protocol):
     """v -> H v at one point."""
 
     def __call__(self, v: FloatArray, out: FloatArray | None = None) -> FloatArray:
-        """Return H v, written to ``out`` if given."""
+        """Return H v, written to ``out`` (not v itself) if given."""
         ...
 
 

@@ -89,15 +89,20 @@ class PhaseDrift(PhaseStates):
 
     def value_and_gradient(self, w: FloatArray, out: FloatArray | None = None) -> tuple[float, FloatArray]:
         """Variance of the velocities and its gradient, by four passes over the rows."""
-        if out is None:
-            out = np.empty(self.shape)
-        elif out.shape != self.shape or out.dtype != np.float64:
-            raise InputError(f"out is {out.dtype} of shape {out.shape}, expected float64 of shape {self.shape}")
+        out = self._room_for_result(out)
         z, field = self._turned(w)
         value = kernels.gradient(*self._rows, z, field, out) if self.size else 0.0
         if self.fixed is not None:
             out[self.fixed[0]] = 0.0
         return value, out
+
+    def _room_for_result(self, out: FloatArray | None) -> FloatArray:
+        """The array given, if compiled code, which does not look, can write to it; else a new one."""
+        if out is None:
+            return np.empty(self.shape)
+        if out.shape != self.shape or out.dtype != np.float64:
+            raise InputError(f"out is {out.dtype} of shape {out.shape}, expected float64 of shape {self.shape}")
+        return out
 
     def hvp(self, w: FloatArray, v: FloatArray) -> FloatArray:
         """Product of the Hessian at w with v, by differentiating the gradient along v."""
@@ -114,7 +119,7 @@ class PhaseDrift(PhaseStates):
             if np.shape(v) != self.shape:
                 raise InputError(f"v has shape {np.shape(v)}, expected {self.shape}")
             v = np.ascontiguousarray(v if free is None else v * free, dtype=np.float64)
-            out = np.empty(self.shape) if out is None else out
+            out = self._room_for_result(out)
             if self.size:
                 kernels.tangent(*self._rows, z, field, v, out)
             if free is not None:

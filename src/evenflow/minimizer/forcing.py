@@ -39,12 +39,15 @@ class Forcing:
 
     largest: float
     exponent: float
-    eta: float = field(default=math.nan)
-    mismatch: float = 1.0
+    eta: float = field(init=False)
+    mismatch: float = field(default=1.0, init=False)
 
     def __post_init__(self) -> None:
-        if math.isnan(self.eta):
-            self.eta = self.largest
+        self.loosen()
+
+    def loosen(self) -> None:
+        """Begin again with the largest residual."""
+        self.eta = self.largest
 
     def compare(self, foretold: float, before: float, after: float) -> None:
         """Measure the last model by the energy it foretold (nan if the step was another) after a step."""

@@ -341,7 +341,8 @@ class NewtonCG(Minimizer):
         if self._failed:
             state.status = Status.LINE_SEARCH_FAILED
             return
-        self._radius, self._forcing.eta, self._stale, self._model = math.inf, self.forcing, True, None
+        self._radius, self._stale, self._model = math.inf, True, None
+        self._forcing.loosen()
         self._failed = True
         state.note = "preconditioner refreshed after a failed step"
 
@@ -380,7 +381,8 @@ class NewtonCG(Minimizer):
             return False
         if not descend(problem, state, self._search, solver.direction.copy(), solver.curvature):
             return False
-        self._verified, self._model, self._radius, self._forcing.eta = False, None, math.inf, self.forcing
+        self._verified, self._model, self._radius = False, None, math.inf
+        self._forcing.loosen()
         state.decrement, state.note = math.nan, "left a saddle point along negative curvature"
         return True
 

@@ -75,8 +75,7 @@ def build_preconditioner(name: str, energy: BaseEnergy | None = None, **options:
         raise InputError(f"preconditioner={name!r}: expected one of {', '.join(PRECONDITIONERS)}")
     if energy is not None and len(energy.shape) == 2 and name in ("multigrid", "pyamg"):
         options.setdefault("block", int(energy.shape[1]))
-    kind = PRECONDITIONERS[name]
-    return (globals().get(kind) or __getattr__(kind))(**options)
+    return __getattr__(PRECONDITIONERS[name])(**options)
 
 
 def __getattr__(name: str) -> Any:
