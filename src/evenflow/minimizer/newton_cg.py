@@ -31,8 +31,9 @@ __all__ = ["NewtonCG"]
 _SLOPE = 0.1  # of the line search: what a full Newton step along a quartic leaves (8 / 27) asks for a longer one
 _LOOSE = 0.9  # the same for a step that was cut
 _CACHED = 100_000  # entries up to which a product with an assembled matrix is faster than without
-_FORGET = 4.0  # growth of the smallest Ritz value believed in, after as long a solve as the one that found it
-_MARGIN = 0.5  # of the reduction that would do for good
+_SAFE = 2.0  # times what the largest ratio known says is left to gain
+_FORGET = 0.25  # of the largest ratio known, after as long a solve as the one that found it
+_MARGIN = 0.8  # of the reduction that would do for good: what a solve foresees of its end is off by a fifth
 _LEVEL = 1e-10  # curvature, against the largest, that is neither up nor down where a saddle point is looked for
 _GROWTH = 3.0  # of the radius after a good step that it cut
 
@@ -45,8 +46,8 @@ class NewtonCG(Minimizer):
     products), minimises it by preconditioned conjugate gradients inside a trust region in the norm of the
     preconditioner [1]_, follows a direction of negative curvature to the boundary, and searches along the
     result for the Wolfe conditions beginning at length 1. The inner solve stops at a residual tolerance that
-    tightens with the progress of the gradient, both in the norm of P^-1 (forcing terms [2]_, choice 2), or where no
-    more than half of ``enough`` is left to gain by the smallest Ritz value known.
+    tightens with the progress of the gradient, both in the norm of P^-1 (forcing terms [2]_, choice 2), or where
+    about ``enough`` is left to gain, as estimated below.
 
     The first ``patience`` inner iterations, whatever the number of steps, are preconditioned by the diagonal of
     the Hessian: far from the minimum one or two a step often do, and easy problems are solved before a set-up
@@ -64,11 +65,11 @@ class NewtonCG(Minimizer):
     multigrid is built at once, the first step is another one, nested iteration [3]_ from the mean of theta, provided
     that the energy is convex as far as its expansion tells, and that the step lowers it.
 
-    ``state.decrement`` estimates the energy left to gain at the new point by g . P^-1 g / m, with m the
-    smallest Ritz value of P^-1 H that the recent inner solves have met: twice an upper bound where they have
-    found the smallest eigenvalue and the energy is close to quadratic, and too large by up to the condition
-    number of P^-1 H where the gradient has little of the slowest mode. It is nan while the solves end at the boundary,
-    at negative curvature, or where the preconditioner no longer fits.
+    ``state.decrement`` estimates the energy left to gain at the new point by 2 c g . P^-1 g, with c the largest ratio
+    that the recent inner solves have shown: what one gained from a residual on, beside its square in the norm of P^-1.
+    That is twice what is left where a solve has met the slowest mode and the energy is close to its model, and too
+    little where none has. It is nan while the solves end at the boundary, at negative curvature, or where the
+    preconditioner no longer fits.
 
     Parameters
     ----------
@@ -152,11 +153,11 @@ class NewtonCG(Minimizer):
         self._solver = Steihaug(problem.size, self.max_inner)
         self._z = np.empty(problem.size)
         self._radius, self._forcing = math.inf, Forcing(self.forcing, self.exponent)
-        self._smallest, self._depth = math.inf, 1  # smallest Ritz value believed in, iterations that found it
+        self._known, self._depth = 0.0, 1  # largest ratio believed in, iterations that found it
         self._watch = Watch(self.patience, self.growth)
         self._square = 0.0  # g . P^-1 g, zero while P^-1 g is not at hand
         self._ahead = True  # looked ahead already
-        self._ritz, self._length = math.nan, 0  # smallest Ritz value and iterations of the last solve
+        self._ratio, self._length = math.nan, 0  # largest ratio and iterations of the last solve
         self._stale, self._verified, self._failed = True, False, False
         self._opening, self._opened = problem.constant_couplings, ""  # whether the first step is one, and what it was
         self._first_norm = state.gradient_norm
@@ -192,13 +193,13 @@ class NewtonCG(Minimizer):
             return
         self._failed, self._ahead, self._model = False, False, None
         self._indefinite = solver.end is End.NEGATIVE
-        self._ritz, self._length, state.decrement = solver.smallest, solver.iterations, math.nan
+        self._ratio, self._length, state.decrement = solver.ratio, solver.iterations, math.nan
         self._forcing.compare(before - solver.decrease if length == 1.0 else math.nan, before, state.energy)
         self._adapt_radius(length)
         waited = self._metric.waiting
         self._stale |= self._watch.judge(solver, self._metric, changes=problem.has_hessian)
         if waited and not self._metric.waiting:  # what is known of P^-1 H is of another P
-            self._smallest = math.inf
+            self._known = 0.0
 
     def look_ahead(self, problem: Problem, state: State) -> None:
         """Build the model at the new point, aim the next inner solve, make sure that a minimum is near."""
@@ -272,7 +273,7 @@ class NewtonCG(Minimizer):
 
     def _solve(self, problem: Problem, state: State, model: Model) -> bool:
         """Inner solve; repeated after a refresh, then with the diagonal, if the preconditioner is at fault."""
-        until = {"energy": state.energy, "enough": _MARGIN * self.enough, "known": self._smallest}
+        until = {"energy": state.energy, "enough": _MARGIN * self.enough / _SAFE, "known": self._known}
         for attempt in range(3):
             if self._square == 0.0:
                 self._metric.apply(problem, state.gradient, self._z)
@@ -326,15 +327,15 @@ class NewtonCG(Minimizer):
         self._forcing.tighten(after / before)
         if problem.constant_couplings:
             self._forcing.trust()
-        if math.isnan(self._ritz):
+        if math.isnan(self._ratio):
             self._verified, state.decrement = False, math.nan
             return
-        if self._ritz <= self._smallest:
-            self._smallest, self._depth = self._ritz, self._length
+        if self._ratio >= self._known:
+            self._known, self._depth = self._ratio, self._length
         else:  # a short solve has not seen the slowest mode: forget only slowly what longer ones have found
-            share = min(self._length / self._depth, 1.0)
-            self._smallest = min(_FORGET**share * self._smallest, self._ritz)
-        state.decrement = after / self._smallest  # twice the estimate: the Ritz value is no lower bound
+            share = min(self._length / self._depth, 1.0) ** 2
+            self._known = max(_FORGET**share * self._known, self._ratio)
+        state.decrement = _SAFE * after * self._known
 
     def _after_failure(self, state: State) -> None:
         """No step along the model's minimiser: once more with all that was learnt forgotten, or give up."""
@@ -404,11 +405,11 @@ class NewtonCG(Minimizer):
     def export(self, state: State) -> dict[str, Any]:
         """Radius, forcing term, P^-1 g and the points that the preconditioner was built at."""
         return {
-            "radius": self._radius, "smallest": self._smallest, "depth": self._depth, "rate": self._watch.rate,
+            "radius": self._radius, "known": self._known, "depth": self._depth, "rate": self._watch.rate,
             "eta": self._forcing.eta, "mismatch": self._forcing.mismatch,
             "spent": self._watch.spent, "square": self._square, "stale": self._stale, "verified": self._verified,
             "failed": self._failed, "indefinite": self._indefinite,
-            "ahead": self._ahead, "ritz": self._ritz, "length": self._length,
+            "ahead": self._ahead, "ratio": self._ratio, "length": self._length,
             "opening": self._opening, "opened": self._opened, "surveyed": self._watch.surveyed,
             "first_norm": self._first_norm, "has_model": self._model is not None,
             "light": self._model is not None and self._model.diagonal is not None, "z": self._z.copy(),
@@ -422,13 +423,13 @@ class NewtonCG(Minimizer):
         self._metric.restore(problem, saved)
         self._radius = float(saved["radius"])
         self._forcing.eta, self._forcing.mismatch = float(saved["eta"]), float(saved["mismatch"])
-        self._smallest, self._depth = float(saved["smallest"]), int(saved["depth"])
+        self._known, self._depth = float(saved["known"]), int(saved["depth"])
         self._watch.rate, self._watch.spent = float(saved["rate"]), int(saved["spent"])
         self._square, self._stale = float(saved["square"]), bool(saved["stale"])
         self._verified, self._failed = bool(saved["verified"]), bool(saved["failed"])
         self._indefinite = bool(saved["indefinite"])
         self._ahead = bool(saved["ahead"])
-        self._ritz, self._length = float(saved["ritz"]), int(saved["length"])
+        self._ratio, self._length = float(saved["ratio"]), int(saved["length"])
         self._opening, self._opened = bool(saved["opening"]), str(saved["opened"])
         self._watch.surveyed = bool(saved["surveyed"])
         self._first_norm = float(saved["first_norm"])

@@ -14,10 +14,10 @@ import numpy as np
 from numba import njit
 
 from evenflow.energy.base import FloatArray
-from evenflow.minimizer.lanczos import all_above, smallest_ritz
 from evenflow.minimizer.linear_algebra import IntArray, spmv_dot
 from evenflow.minimizer.model import Model
 from evenflow.minimizer.node_terms import NodeTerms, bend_along, follow, least_along, take_secant
+from evenflow.minimizer.remainder import largest_ratio
 
 __all__ = ["End", "Steihaug"]
 
@@ -37,10 +37,10 @@ class End(IntEnum):
 _SOLVED, _BOUNDARY, _NEGATIVE, _EXHAUSTED, _BROKEN, _STALE = (int(end) for end in list(End)[1:])
 # Places in the array of recurrences: r.z at the start and now, |x|^2, x.d and |d|^2 in the metric, decrease of
 # the model, largest Rayleigh quotient seen, last step length, last d.Hd, r.r, last change of r.r, what is flat,
-# energy at the start, share of it that is enough, smallest Ritz value known before, drift of the diagonal that is too
-# much.
+# energy at the start, share of it that is enough, ratio of what is left to gain to r.z that was known before, drift of
+# the diagonal that is too much, last decrease.
 _RZ0, _RZ, _XX, _XD, _DD, _DECREASE, _LARGEST, _ALPHA, _KAPPA, _RR, _SHRINK, _FLAT = range(12)
-_ENERGY, _ENOUGH, _KNOWN, _DRIFT, _LAST = range(12, 17)
+_ENERGY, _ENOUGH, _KNOWN, _DRIFT, _GAIN, _LAST = range(12, 18)
 _ROUND_OFF = 1e-13  # Rayleigh quotient, against the largest, that is zero but for rounding
 _DRIFTED = 0.5  # change of a diagonal entry, beside what the preconditioner holds, at which it no longer fits
 _NO_TERMS, _NOTHING_HELD = NodeTerms(), np.zeros(0)
@@ -147,7 +147,8 @@ def _move(
             a = inside / (xd + math.sqrt(xd * xd + dd * inside))
     drift = take_secant(a, where, third, fourth, held, x, d, Hd)
     rr = _axpy2(a, d, Hd, x, r)
-    c[_DECREASE] += a * (rz - a * (0.5 * kappa + a * (cubic / 6.0 + a * quartic / 24.0)))
+    c[_GAIN] = a * (rz - a * (0.5 * kappa + a * (cubic / 6.0 + a * quartic / 24.0)))
+    c[_DECREASE] += c[_GAIN]
     c[_SHRINK] = rr / c[_RR]
     c[_RR] = rr
     c[_XX] = xx + a * (2.0 * xd + a * dd)
@@ -157,25 +158,23 @@ def _move(
 
 
 @_dense
-def _turn(c: FloatArray, rz: float, zh: float, flexible: bool, z: FloatArray, d: FloatArray) -> float:
-    """Overwrite d with -z + beta d; return beta."""
+def _turn(c: FloatArray, rz: float, zh: float, flexible: bool, z: FloatArray, d: FloatArray) -> None:
+    """Overwrite d with -z + beta d."""
     beta = max(c[_ALPHA] * zh if flexible else rz, 0.0) / c[_RZ]
     for i in range(d.size):
         d[i] = beta * d[i] - z[i]
     c[_XD] *= beta
     c[_DD] = rz + beta * beta * c[_DD]
     c[_RZ] = rz
-    return beta
 
 
 @_scalar
-def _is_enough(c: FloatArray, rz: float, bound: float, alphas: FloatArray, betas: FloatArray, count: int) -> bool:
-    """Whether the residual is down to its bound, or what is left to gain, by the smallest Ritz value, is enough."""
+def _is_enough(c: FloatArray, rz: float, bound: float, gains: FloatArray, squares: FloatArray, count: int) -> bool:
+    """Whether the residual is down to its bound, or what is left to gain is enough by the largest ratio known."""
     if rz <= bound:
         return True
-    enough = c[_ENOUGH] * abs(c[_ENERGY] - c[_DECREASE])
-    left = rz / enough if enough > 0.0 else math.inf
-    return left <= c[_KNOWN] and all_above(left, alphas, betas, count)
+    most = c[_ENOUGH] * abs(c[_ENERGY] - c[_DECREASE]) / rz
+    return c[_KNOWN] <= most and largest_ratio(gains, squares, count, most) <= most
 
 
 @_scalar
@@ -193,24 +192,25 @@ def _solve_diagonal(
     third: FloatArray,
     fourth: FloatArray,
     held: FloatArray,
-    alphas: FloatArray,
-    betas: FloatArray,
+    gains: FloatArray,
+    squares: FloatArray,
 ) -> tuple[int, int]:
     """The whole solve with an assembled Hessian and a diagonal metric; ``work`` holds x, r, z, d, Hd."""
     x, r, z, d, Hd = work[0], work[1], work[2], work[3], work[4]
     if where.size > 0:
         inverse = inverse.copy()
     for k in range(limit):
+        squares[k] = c[_RZ]
         end = _move(c, spmv_dot(indptr, indices, data, d, Hd), radius, d, Hd, x, r, where, third, fourth, held)
+        gains[k] = c[_GAIN]
         if end != 0:
             return (k if end == _SOLVED else k + 1), end
         follow(where, third, fourth, held, x, inverse)
         rz, zh = _scale_dots(inverse, r, z, Hd)
-        alphas[k] = c[_ALPHA]
-        if _is_enough(c, rz, tolerance * tolerance * c[_RZ0], alphas, betas, k + 1):
+        if _is_enough(c, rz, tolerance * tolerance * c[_RZ0], gains, squares, k + 1):
             c[_RZ] = rz
             return k + 1, _SOLVED
-        betas[k] = _turn(c, rz, zh, where.size > 0, z, d)
+        _turn(c, rz, zh, where.size > 0, z, d)
     return limit, _EXHAUSTED
 
 
@@ -242,8 +242,9 @@ class Steihaug:
         The last search direction d.
     curvature, square, largest : float
         d . H d, the square of d in the norm of the metric, the largest |d . H d| / square of the solve.
-    smallest : float
-        Smallest Ritz value of P^-1 H (nan unless the solve ended as SOLVED or EXHAUSTED).
+    ratio : float
+        Largest ratio of what is left to gain to r . P^-1 r, over the residuals r that the solve has left behind (nan
+        unless it ended as SOLVED or EXHAUSTED).
 
     References
     ----------
@@ -256,7 +257,7 @@ class Steihaug:
     def __init__(self, size: int, max_iterations: int) -> None:
         self._work = np.empty((5, size))
         self._c = np.zeros(_LAST)
-        self._alphas, self._betas = np.empty(max_iterations), np.empty(max_iterations)
+        self._gains, self._squares = np.empty(max_iterations), np.empty(max_iterations)
         self.x, self.direction = self._work[0], self._work[3]
 
     def solve(
@@ -274,13 +275,13 @@ class Steihaug:
         flat: float = _ROUND_OFF,
         energy: float = math.nan,
         enough: float = 0.0,
-        known: float = math.inf,
+        known: float = 0.0,
         held: FloatArray = _NOTHING_HELD,
     ) -> None:
         """Solve for the gradient ``g`` with ``z0 = P^-1 g``; ``inverse`` if P is diagonal, else ``apply``.
 
         The solve ends at the relative residual ``tolerance``, where no more than the share ``enough`` of the energy,
-        which begins at ``energy``, is left to gain by the smallest Ritz value, or by ``known`` if that is smaller, or
+        which begins at ``energy``, is left to gain by its ``ratio``, or by ``known`` if that is larger, or
         along a direction whose Rayleigh quotient is at most ``flat`` times the largest one seen. ``held`` is what P
         has on its diagonal at the unknowns of the model's terms.
         """
@@ -294,7 +295,7 @@ class Steihaug:
         if model.product is None and hessian is not None and rows is not None and inverse is not None:
             self.iterations, end = _solve_diagonal(
                 rows.indptr, rows.indices, hessian.data, inverse, self._work, c, radius, tolerance,
-                limit, *terms, self._alphas, self._betas,
+                limit, *terms, self._gains, self._squares,
             )  # fmt: skip
         else:
             self.iterations, end = self._solve_general(model, terms, apply, flexible, radius, tolerance, limit)
@@ -302,9 +303,9 @@ class Steihaug:
         self.norm, self.decrease = math.sqrt(max(c[_XX], 0.0)), float(c[_DECREASE])
         self.curvature, self.square, self.largest = float(c[_KAPPA]), float(c[_DD]), float(c[_LARGEST])
         self.reduction = math.sqrt(max(c[_RZ], 0.0) / c[_RZ0]) if c[_RZ0] > 0 else math.nan
-        self.smallest = math.nan
+        self.ratio = math.nan
         if self.end in (End.SOLVED, End.EXHAUSTED) and self.iterations > 0:
-            self.smallest = smallest_ritz(self._alphas, self._betas, self.iterations)
+            self.ratio = largest_ratio(self._gains, self._squares, self.iterations)
 
     def _solve_general(
         self,
@@ -324,12 +325,13 @@ class Steihaug:
         c, bound = self._c, tolerance * tolerance * self._c[_RZ0]
         flexible = flexible or len(terms[0]) > 0
         for k in range(limit):
+            self._squares[k] = c[_RZ]
             end = _move(c, model.curve(d, Hd), radius, d, Hd, x, r, *terms)
+            self._gains[k] = c[_GAIN]
             if end not in (0, _STALE):
                 return (k if end == _SOLVED else k + 1), end
-            self._alphas[k] = c[_ALPHA]
             foreseen = c[_RZ] * c[_SHRINK]
-            solved = _is_enough(c, foreseen, bound, self._alphas, self._betas, k + 1)
+            solved = _is_enough(c, foreseen, bound, self._gains, self._squares, k + 1)
             if solved or k + 1 == limit:
                 c[_RZ] = foreseen
                 return k + 1, _SOLVED if solved else _EXHAUSTED
@@ -339,5 +341,5 @@ class Steihaug:
             rz, zh = _two_dots(r, z, Hd)
             if not (math.isfinite(rz) and rz > 0.0):
                 return k + 1, _BROKEN
-            self._betas[k] = _turn(c, rz, zh, flexible, z, d)
+            _turn(c, rz, zh, flexible, z, d)
         return limit, _EXHAUSTED

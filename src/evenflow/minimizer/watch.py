@@ -83,7 +83,7 @@ class Watch:
             slow = solver.iterations >= _TELLING and rate > self.patience / _DIGITS
             metric.waiting = not slow and self.spent < self.patience
             return not metric.waiting
-        if metric.is_diagonal or not changes or math.isnan(solver.smallest):
+        if metric.is_diagonal or not changes or math.isnan(solver.ratio):
             return False
         if self.rate == 0.0:
             self.rate = max(rate, 2.0)
