@@ -58,11 +58,11 @@ def test_secant_is_the_change_of_the_gradient(terms: NodeTerms, rng: np.random.G
 
 
 def test_a_diagonal_follows_the_terms(terms: NodeTerms, rng: np.random.Generator) -> None:
-    x, held = rng.normal(size=12), rng.uniform(4, 9, terms.where.size)
-    y = x[terms.where]
+    x, d, held = rng.normal(size=12), rng.normal(size=12), rng.uniform(4, 9, terms.where.size)
+    y = (x + 0.3 * d)[terms.where]
     change = terms.third * y + terms.fourth * y**2 / 2
     inverse = np.full(12, 0.5)
-    follow(terms.where, terms.third, terms.fourth, held, x, inverse)
+    follow(0.3, terms.where, terms.third, terms.fourth, held, x, d, inverse)
     np.testing.assert_allclose(inverse[terms.where], 1 / np.abs(held + change), rtol=1e-12)
     np.testing.assert_array_equal(np.delete(inverse, terms.where), 0.5)
 
@@ -73,7 +73,7 @@ def test_a_diagonal_that_would_vanish_is_left(terms: NodeTerms) -> None:
     one = NodeTerms(terms.where, np.full(terms.where.size, -2.0), np.zeros(terms.where.size))
     x[terms.where] = 1.0  # 2 - 2 x
     inverse = np.full(12, 0.5)
-    follow(one.where, one.third, one.fourth, held, x, inverse)
+    follow(1.0, one.where, one.third, one.fourth, held, x, np.zeros(12), inverse)
     np.testing.assert_array_equal(inverse, 0.5)
 
 

@@ -206,6 +206,25 @@ def test_ends_where_enough_is_gained(general, seed):
     assert short.iterations < careful.iterations <= full.iterations
 
 
+@pytest.mark.parametrize("general", [False, True])
+@pytest.mark.parametrize("higher", [False, True])
+def test_an_exhausted_solve_goes_on_as_if_it_had_not_ended(general, higher):
+    H, g, inverse = random_system(3, 30, definite=True)
+    terms = NodeTerms.of(np.zeros(30), np.where(np.arange(30) % 3 == 0, 0.01, 0.0)) if higher else None
+    whole = solve(H, g, inverse, terms=terms, general=general)
+    assert whole.iterations > 9
+    parts = solve(H, g, inverse, terms=terms, general=general, limit=4)
+    assert parts.end is End.EXHAUSTED
+    parts.proceed(4)
+    assert parts.iterations == 4
+    parts.proceed(9)
+    assert (parts.end, parts.iterations) == (End.EXHAUSTED, 9)
+    parts.proceed(500)
+    assert (parts.end, parts.iterations) == (whole.end, whole.iterations)
+    np.testing.assert_array_equal(parts.x, whole.x)
+    assert (parts.decrease, parts.ratio, parts.reduction) == (whole.decrease, whole.ratio, whole.reduction)
+
+
 # ---------------------------------------------------------------------- what is left to gain
 
 

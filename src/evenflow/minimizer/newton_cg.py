@@ -297,14 +297,16 @@ class NewtonCG(Minimizer):
         self, problem: Problem, model: Model, b: FloatArray, z: FloatArray, tolerance: float, **options: float
     ) -> None:
         """Conjugate gradients for H x = -b, counted."""
-        metric, counts = self._metric, problem.counts
-        limit = min(self._watch.left, self.max_inner) if metric.waiting else self.max_inner
-        self._solver.solve(
+        metric, watch, solver = self._metric, self._watch, self._solver
+        limit = min(watch.trial, self.max_inner) if metric.waiting else self.max_inner
+        solver.solve(
             model, b, z, metric.inverse, lambda r, out: metric.apply(problem, r, out), held=metric.held(model.terms),
             flexible=metric.flexible, radius=self._radius, tolerance=tolerance, limit=limit, **options,
         )  # fmt: skip
+        if metric.waiting and solver.end is End.EXHAUSTED and not watch.is_slow(solver):
+            solver.proceed(min(watch.left, self.max_inner))
         if model.product is None:
-            counts.hvp += self._solver.iterations
+            problem.counts.hvp += solver.iterations
 
     def _adapt_radius(self, length: float) -> None:
         """Shrink after a step that was cut, grow after a full one."""

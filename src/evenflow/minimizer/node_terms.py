@@ -97,10 +97,10 @@ def take_secant(a, where, third, fourth, held, x, d, Hd):  # type: ignore[no-unt
 
 
 @_dense
-def follow(where, third, fourth, held, x, inverse):  # type: ignore[no-untyped-def]
-    """Update the inverse of a diagonal preconditioner, which holds ``held`` at zero, for the terms at x."""
+def follow(a, where, third, fourth, held, x, d, inverse):  # type: ignore[no-untyped-def]
+    """Update the inverse of a diagonal preconditioner, which holds ``held`` at zero, for the terms at x + a d."""
     for k in range(held.size):
-        y = x[where[k]]
+        y = x[where[k]] + a * d[where[k]]
         diagonal = abs(held[k] + y * (third[k] + 0.5 * y * fourth[k]))
         if diagonal > _NOTHING * held[k]:
             inverse[where[k]] = 1.0 / diagonal

@@ -62,15 +62,20 @@ def _axpy2(a: float, d: FloatArray, Hd: FloatArray, x: FloatArray, r: FloatArray
 
 
 @_dense
-def _scale_dots(inverse: FloatArray, r: FloatArray, z: FloatArray, Hd: FloatArray) -> tuple[float, float]:
-    """Write inverse r to z; return (r . z, z . Hd)."""
+def _advance(
+    a: float, d: FloatArray, Hd: FloatArray, inverse: FloatArray, x: FloatArray, r: FloatArray
+) -> tuple[float, float]:
+    """Advance in a diagonal metric: x += a d, r += a Hd; return (r . z, z . Hd) for z = inverse r."""
     rz = 0.0
     zh = 0.0
-    for i in range(r.size):
-        a = inverse[i] * r[i]
-        z[i] = a
-        rz += r[i] * a
-        zh += a * Hd[i]
+    for i in range(d.size):
+        h = Hd[i]
+        x[i] += a * d[i]
+        s = r[i] + a * h
+        r[i] = s
+        z = inverse[i] * s
+        rz += s * z
+        zh += z * h
     return rz, zh
 
 
@@ -104,20 +109,17 @@ def _begin(g: FloatArray, z: FloatArray, x: FloatArray, r: FloatArray, d: FloatA
 
 
 @_scalar
-def _move(
+def _choose_length(
     c: FloatArray,
     kappa: float,
     radius: float,
     d: FloatArray,
-    Hd: FloatArray,
     x: FloatArray,
-    r: FloatArray,
     where: IntArray,
     third: FloatArray,
     fourth: FloatArray,
-    held: FloatArray,
 ) -> int:
-    """Step along d to the least model, or to the boundary where curvature or radius ask for it; kappa is d . H d."""
+    """Go along d to the least model, or to the boundary where curvature or radius ask for it; kappa is d . H d."""
     rz, xx, xd, dd = c[_RZ], c[_XX], c[_XD], c[_DD]
     cubic, quartic = 0.0, 0.0
     if where.size > 0:
@@ -145,27 +147,62 @@ def _move(
         else:
             inside = max(radius * radius - xx, 0.0)
             a = inside / (xd + math.sqrt(xd * xd + dd * inside))
-    drift = take_secant(a, where, third, fourth, held, x, d, Hd)
-    rr = _axpy2(a, d, Hd, x, r)
     c[_GAIN] = a * (rz - a * (0.5 * kappa + a * (cubic / 6.0 + a * quartic / 24.0)))
     c[_DECREASE] += c[_GAIN]
-    c[_SHRINK] = rr / c[_RR]
-    c[_RR] = rr
     c[_XX] = xx + a * (2.0 * xd + a * dd)
     c[_XD] = xd + a * dd
     c[_ALPHA] = a
+    return end
+
+
+@_scalar
+def _move(
+    c: FloatArray,
+    kappa: float,
+    radius: float,
+    d: FloatArray,
+    Hd: FloatArray,
+    x: FloatArray,
+    r: FloatArray,
+    where: IntArray,
+    third: FloatArray,
+    fourth: FloatArray,
+    held: FloatArray,
+) -> int:
+    """One step of x and r, in any metric."""
+    c[_GAIN] = 0.0
+    end = _choose_length(c, kappa, radius, d, x, where, third, fourth)
+    if end in (_BROKEN, _SOLVED):
+        return end
+    drift = take_secant(c[_ALPHA], where, third, fourth, held, x, d, Hd)
+    rr = _axpy2(c[_ALPHA], d, Hd, x, r)
+    c[_SHRINK] = rr / c[_RR]
+    c[_RR] = rr
     return _STALE if end == 0 and drift > c[_DRIFT] else end
 
 
-@_dense
-def _turn(c: FloatArray, rz: float, zh: float, flexible: bool, z: FloatArray, d: FloatArray) -> None:
-    """Overwrite d with -z + beta d."""
+@_scalar
+def _conjugate(c: FloatArray, rz: float, zh: float, flexible: bool) -> float:
+    """Share beta of the last direction in the next one, for z . Hd = ``zh``."""
     beta = max(c[_ALPHA] * zh if flexible else rz, 0.0) / c[_RZ]
-    for i in range(d.size):
-        d[i] = beta * d[i] - z[i]
     c[_XD] *= beta
     c[_DD] = rz + beta * beta * c[_DD]
     c[_RZ] = rz
+    return beta
+
+
+@_dense
+def _turn(beta: float, z: FloatArray, d: FloatArray) -> None:
+    """Overwrite d with -z + beta d."""
+    for i in range(d.size):
+        d[i] = beta * d[i] - z[i]
+
+
+@_dense
+def _turn_diagonal(beta: float, inverse: FloatArray, r: FloatArray, d: FloatArray) -> None:
+    """Overwrite d with -inverse r + beta d."""
+    for i in range(d.size):
+        d[i] = beta * d[i] - inverse[i] * r[i]
 
 
 @_scalar
@@ -187,6 +224,7 @@ def _solve_diagonal(
     c: FloatArray,
     radius: float,
     tolerance: float,
+    first: int,
     limit: int,
     where: IntArray,
     third: FloatArray,
@@ -196,21 +234,23 @@ def _solve_diagonal(
     squares: FloatArray,
 ) -> tuple[int, int]:
     """The whole solve with an assembled Hessian and a diagonal metric; ``work`` holds x, r, z, d, Hd."""
-    x, r, z, d, Hd = work[0], work[1], work[2], work[3], work[4]
-    if where.size > 0:
-        inverse = inverse.copy()
-    for k in range(limit):
+    x, r, d, Hd = work[0], work[1], work[3], work[4]
+    for k in range(first, limit):
         squares[k] = c[_RZ]
-        end = _move(c, spmv_dot(indptr, indices, data, d, Hd), radius, d, Hd, x, r, where, third, fourth, held)
-        gains[k] = c[_GAIN]
-        if end != 0:
+        end = _choose_length(c, spmv_dot(indptr, indices, data, d, Hd), radius, d, x, where, third, fourth)
+        if end in (_BROKEN, _SOLVED):
             return (k if end == _SOLVED else k + 1), end
-        follow(where, third, fourth, held, x, inverse)
-        rz, zh = _scale_dots(inverse, r, z, Hd)
+        gains[k] = c[_GAIN]
+        a = c[_ALPHA]
+        take_secant(a, where, third, fourth, held, x, d, Hd)
+        follow(a, where, third, fourth, held, x, d, inverse)
+        rz, zh = _advance(a, d, Hd, inverse, x, r)
+        if end != 0:
+            return k + 1, end
         if _is_enough(c, rz, tolerance * tolerance * c[_RZ0], gains, squares, k + 1):
             c[_RZ] = rz
             return k + 1, _SOLVED
-        _turn(c, rz, zh, where.size > 0, z, d)
+        _turn_diagonal(_conjugate(c, rz, zh, where.size > 0), inverse, r, d)
     return limit, _EXHAUSTED
 
 
@@ -289,13 +329,24 @@ class Steihaug:
         _begin(g, z0, self.x, self._work[1], self.direction, c)
         c[_FLAT], c[_ENERGY], c[_ENOUGH], c[_KNOWN] = flat, energy, enough, known
         c[_DRIFT] = _DRIFTED if inverse is None else math.inf
-        hessian, rows = model.hessian, model.rows
         higher = model.terms or _NO_TERMS
         terms = higher.where, higher.third, higher.fourth, held
+        if inverse is not None and len(higher.where) > 0:
+            inverse = inverse.copy()  # it follows the point
+        self._task = model, terms, inverse, apply, flexible or len(higher.where) > 0, radius, tolerance
+        self.iterations = 0
+        self.proceed(limit)
+
+    def proceed(self, limit: int) -> None:
+        """Go on with a solve that ended as EXHAUSTED, up to ``limit`` iterations in all, if these are more."""
+        if limit <= self.iterations:
+            return
+        model, terms, inverse, apply, flexible, radius, tolerance = self._task
+        c, hessian, rows = self._c, model.hessian, model.rows
         if model.product is None and hessian is not None and rows is not None and inverse is not None:
             self.iterations, end = _solve_diagonal(
                 rows.indptr, rows.indices, hessian.data, inverse, self._work, c, radius, tolerance,
-                limit, *terms, self._gains, self._squares,
+                self.iterations, limit, *terms, self._gains, self._squares,
             )  # fmt: skip
         else:
             self.iterations, end = self._solve_general(model, terms, apply, flexible, radius, tolerance, limit)
@@ -323,23 +374,24 @@ class Steihaug:
         """
         x, r, z, d, Hd = self._work
         c, bound = self._c, tolerance * tolerance * self._c[_RZ0]
-        flexible = flexible or len(terms[0]) > 0
-        for k in range(limit):
+        for k in range(self.iterations, limit):
+            if k > 0:
+                apply(r, z)
+                rz, zh = _two_dots(r, z, Hd)
+                if not (math.isfinite(rz) and rz > 0.0):
+                    return k, _BROKEN
+                c[_RZ] = self._squares[k - 1]
+                _turn(_conjugate(c, rz, zh, flexible), z, d)
             self._squares[k] = c[_RZ]
             end = _move(c, model.curve(d, Hd), radius, d, Hd, x, r, *terms)
-            self._gains[k] = c[_GAIN]
             if end not in (0, _STALE):
                 return (k if end == _SOLVED else k + 1), end
+            self._gains[k] = c[_GAIN]
             foreseen = c[_RZ] * c[_SHRINK]
-            solved = _is_enough(c, foreseen, bound, self._gains, self._squares, k + 1)
-            if solved or k + 1 == limit:
+            if _is_enough(c, foreseen, bound, self._gains, self._squares, k + 1):
                 c[_RZ] = foreseen
-                return k + 1, _SOLVED if solved else _EXHAUSTED
+                return k + 1, _SOLVED
             if end == _STALE:
                 return k + 1, end
-            apply(r, z)
-            rz, zh = _two_dots(r, z, Hd)
-            if not (math.isfinite(rz) and rz > 0.0):
-                return k + 1, _BROKEN
-            _turn(c, rz, zh, flexible, z, d)
+        c[_RZ] *= c[_SHRINK]
         return limit, _EXHAUSTED

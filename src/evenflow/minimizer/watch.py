@@ -49,8 +49,17 @@ class Watch:
 
     @property
     def left(self) -> int:
-        """Inner iterations that the diagonal still has until it is judged."""
-        return max(min(self.patience - self.spent, max(self.patience // 2, _TELLING)), 1)
+        """Inner iterations that the diagonal still has."""
+        return max(self.patience - self.spent, 1)
+
+    @property
+    def trial(self) -> int:
+        """Those until it is judged: slow solves are seen sooner."""
+        return min(self.left, max(self.patience // 2, _TELLING))
+
+    def is_slow(self, solver: Steihaug) -> bool:
+        """Whether six digits would cost a solve with the diagonal more iterations than there are."""
+        return solver.iterations >= _TELLING and _rate(solver) > self.patience / _DIGITS
 
     def survey(self, metric: Metric, model: Model) -> None:
         """Once: end the waiting if so many nodes are remote that the diagonal need not be tried."""
@@ -77,15 +86,19 @@ class Watch:
             return False
         if solver.end is End.STALE:
             return True
-        rate = solver.iterations / max(-math.log10(max(solver.reduction, 1e-300)), 0.1)
         if metric.waiting:
             self.spent += solver.iterations
-            slow = solver.iterations >= _TELLING and rate > self.patience / _DIGITS
-            metric.waiting = not slow and self.spent < self.patience
+            metric.waiting = self.spent < self.patience and not self.is_slow(solver)
             return not metric.waiting
         if metric.is_diagonal or not changes or math.isnan(solver.ratio):
             return False
+        rate = _rate(solver)
         if self.rate == 0.0:
             self.rate = max(rate, 2.0)
             return False
         return rate > self.growth * self.rate
+
+
+def _rate(solver: Steihaug) -> float:
+    """Inner iterations for a digit of the residual."""
+    return solver.iterations / max(-math.log10(max(solver.reduction, 1e-300)), 0.1)
