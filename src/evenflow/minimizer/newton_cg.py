@@ -52,7 +52,8 @@ class NewtonCG(Minimizer):
     The first ``patience`` inner iterations, whatever the number of steps, are preconditioned by the diagonal of
     the Hessian: far from the minimum one or two a step often do, and easy problems are solved before a set-up
     would have paid. The preconditioner is built then, or as soon as a solve shows that six digits would cost
-    that many iterations, or at once where many nodes of a graph are far from everything that holds them.
+    that many iterations, or at once where many nodes of a graph are far from everything that holds them, or tied to
+    one neighbour.
     It is refreshed when the Hessian's diagonal has changed by more than ``drift`` since the last refresh (a
     hundredth of that where a refresh costs no more than an application), or the inner iterations for each digit
     have grown by ``growth``. One that shows itself indefinite is refreshed at once, then replaced by the diagonal;

@@ -9,10 +9,12 @@ from evenflow.minimizer.metric import Metric
 from evenflow.minimizer.model import Model
 from evenflow.minimizer.remoteness import remoteness
 from evenflow.minimizer.steihaug import End, Steihaug
+from evenflow.minimizer.ties import tied_share
 
 __all__ = ["Watch"]
 
 _REMOTE = 0.3  # share of remote nodes above which the diagonal is not even tried
+_TIED = 0.15  # the same of tied nodes
 _SMALL = 2_000  # unknowns up to which building costs more than trying the diagonal
 _THIN = 4.0  # entries a row up to which most unknowns are eliminated, and building costs little
 _SMALL_THIN = 500  # the same there
@@ -62,7 +64,7 @@ class Watch:
         return solver.iterations >= _TELLING and _rate(solver) > self.patience / _DIGITS
 
     def survey(self, metric: Metric, model: Model) -> None:
-        """Once: end the waiting if so many nodes are remote that the diagonal need not be tried."""
+        """Once: end the waiting if so many nodes are remote or tied that the diagonal need not be tried."""
         if self.surveyed or not metric.waiting or model.hessian is None:
             return
         size = model.hessian.shape[0]
@@ -70,7 +72,8 @@ class Watch:
             return
         assert model.rows is not None
         self.surveyed = True
-        metric.waiting = remoteness(model.rows, model.hessian.data) <= _REMOTE
+        matrix = model.rows, model.hessian.data
+        metric.waiting = tied_share(*matrix) <= _TIED and remoteness(*matrix) <= _REMOTE
 
     def judge(self, solver: Steihaug, metric: Metric, *, changes: bool) -> bool:
         """After an inner solve: whether the metric is to be refreshed, or no longer to wait.
