@@ -204,7 +204,7 @@ def test_memory_of_a_lattice() -> None:
     ("options", "match"),
     [
         ({"cycle": "k"}, "cycle='k'"),
-        ({"threshold": 0.0}, "threshold=0"),
+        ({"threshold": -0.1}, "threshold=-0.1"),
         ({"damping": 1.0}, "damping=1"),
         ({"width": -1}, "width=-1"),
         ({"coarsest": 0}, "coarsest=0"),

@@ -9,12 +9,11 @@ from evenflow.minimizer.metric import Metric
 from evenflow.minimizer.model import Model
 from evenflow.minimizer.remoteness import remoteness
 from evenflow.minimizer.steihaug import End, Steihaug
-from evenflow.minimizer.ties import tied_share
+from evenflow.preconditioner.ties import spans_decades
 
 __all__ = ["Watch"]
 
 _REMOTE = 0.3  # share of remote nodes above which the diagonal is not even tried
-_TIED = 0.15  # the same of tied nodes
 _SMALL = 2_000  # unknowns up to which building costs more than trying the diagonal
 _THIN = 4.0  # entries a row up to which most unknowns are eliminated, and building costs little
 _SMALL_THIN = 500  # the same there
@@ -72,8 +71,9 @@ class Watch:
             return
         assert model.rows is not None
         self.surveyed = True
-        matrix = model.rows, model.hessian.data
-        metric.waiting = tied_share(*matrix) <= _TIED and remoteness(*matrix) <= _REMOTE
+        rows, data = model.rows, model.hessian.data
+        tied = spans_decades(rows.indptr, rows.indices, data)
+        metric.waiting = not tied and remoteness(rows, data) <= _REMOTE
 
     def judge(self, solver: Steihaug, metric: Metric, *, changes: bool) -> bool:
         """After an inner solve: whether the metric is to be refreshed, or no longer to wait.

@@ -19,6 +19,7 @@ from evenflow.preconditioner.layout import Layout
 from evenflow.preconditioner.nested import Expansion, nested_iteration
 from evenflow.preconditioner.pattern import Pattern, check_matrix, check_vectors
 from evenflow.preconditioner.quartic import make_convex
+from evenflow.preconditioner.ties import spans_decades
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
@@ -32,6 +33,7 @@ _KINDS = {
     cycle.SMOOTH: "smoothed",
 }
 _SMALL, _SOLVED = 0.1, 4  # entries of a level beside those of the finest one; visits of it
+_INCLUSIVE, _SELECTIVE = 0.5, 0.7  # thresholds
 _CHEAP = 0.3  # entries of a level that is visited twice, beside those of the one above
 
 
@@ -62,7 +64,8 @@ class Multigrid(Preconditioner):
     cycle : {"w", "v"}
         Whether levels below the second are visited twice ("w") where they are at most three tenths of the one above.
     threshold : float
-        In (0, 1]: a node depends on neighbours whose coupling is at least this share of its strongest.
+        In (0, 1]: a node depends on neighbours whose coupling is at least this share of its strongest. 0 leaves it to
+        the matrix: 0.5, or 0.7 where its couplings span decades and the strongest few of a row say it all.
     damping : float
         Of the Jacobi step that smooths the interpolation; 0 gives plain aggregation.
     width : int
@@ -95,7 +98,7 @@ class Multigrid(Preconditioner):
 
     name: ClassVar[str] = "multigrid"
     cycle: Literal["w", "v"] = "w"
-    threshold: float = 0.5
+    threshold: float = 0.0
     damping: float = 2.0 / 3.0
     width: int = 0
     coarsest: int = 64
@@ -110,8 +113,8 @@ class Multigrid(Preconditioner):
     def __post_init__(self) -> None:
         if self.cycle not in ("v", "w"):
             raise InputError(f"cycle={self.cycle!r}: expected 'v' or 'w'")
-        if not 0 < self.threshold <= 1:
-            raise InputError(f"threshold={self.threshold}: expected a number in (0, 1]")
+        if not 0 <= self.threshold <= 1:
+            raise InputError(f"threshold={self.threshold}: expected a number in (0, 1], or 0 to leave it to the matrix")
         if not 0 <= self.damping < 1:
             raise InputError(f"damping={self.damping}: expected a number in [0, 1)")
         if self.width < 0:
@@ -214,7 +217,8 @@ class Multigrid(Preconditioner):
         if couplings and matrix.potential is not None:
             matrix.potential[:] = 0.0
         if not self._levels:
-            recipe = Recipe(self.threshold, self.damping, self.width, self.coarsest, self.block)
+            threshold = self.threshold or (_SELECTIVE if spans_decades(*rows, data) else _INCLUSIVE)
+            recipe = Recipe(threshold, self.damping, self.width, self.coarsest, self.block)
             self._levels = descend(matrix, recipe)
         else:
             for level in self._levels:

@@ -1,4 +1,4 @@
-"""Ties: how many nodes move with one neighbour, another forecast for conjugate gradients."""
+"""Ties: how many nodes move with one neighbour, a sign that couplings span decades."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import numpy.typing as npt
 from numba import njit
 
 from evenflow.energy.base import FloatArray
-from evenflow.minimizer.linear_algebra import Rows
 
-__all__ = ["tied_share"]
+__all__ = ["count_tied", "spans_decades"]
 
 _TIED = 0.2  # of what two nodes have on the diagonal, left when they move together: they do
 _SAMPLES = 256  # at most
+_MANY = 0.15  # of the nodes
 
 UintArray = npt.NDArray[np.uint32]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _count_tied(indptr: UintArray, indices: UintArray, data: FloatArray, samples: int) -> int:
+def count_tied(indptr: UintArray, indices: UintArray, data: FloatArray, samples: int) -> int:
     """How many of the sampled nodes are tied to the neighbour of their strongest coupling."""
     one = np.uint32(1)
     n = len(indptr) - 1
@@ -44,8 +44,8 @@ def _count_tied(indptr: UintArray, indices: UintArray, data: FloatArray, samples
     return tied
 
 
-def tied_share(rows: Rows, data: FloatArray) -> float:
-    """Share of the nodes that are tied to a neighbour, from a sample.
+def spans_decades(indptr: UintArray, indices: UintArray, data: FloatArray) -> bool:
+    """Whether the couplings of a matrix span so many decades that many nodes are tied to a neighbour, from a sample.
 
     Two nodes whose coupling makes nearly all of what they have on the diagonal are slow to move together when each is
     preconditioned by its own entry: the Rayleigh quotient of that move is what is left, beside the diagonal. Where
@@ -53,25 +53,22 @@ def tied_share(rows: Rows, data: FloatArray) -> float:
 
     Parameters
     ----------
-    rows : Rows
-        Pattern of a symmetric matrix.
+    indptr, indices : ndarray of uint32
     data : ndarray
-        Its values.
+        Rows of a symmetric matrix.
 
     Returns
     -------
-    float
-        In [0, 1].
+    bool
 
     Examples
     --------
     >>> import numpy as np, scipy.sparse as sp
-    >>> from evenflow.minimizer.linear_algebra import Rows
-    >>> pair = np.array([[1.1, -1.0], [-1.0, 1.1]])
-    >>> loose = np.array([[2.0, -1.0], [-1.0, 2.0]])
-    >>> [tied_share(Rows(matrix), matrix.data) for matrix in (sp.csr_array(pair), sp.csr_array(loose))]
-    [1.0, 0.0]
+    >>> for diagonal in (1.1, 2.0):
+    ...     pair = sp.csr_array([[diagonal, -1.0], [-1.0, diagonal]])
+    ...     spans_decades(pair.indptr.astype(np.uint32), pair.indices.astype(np.uint32), pair.data)
+    True
+    False
     """
-    n = len(rows.indptr) - 1
-    samples = min(n, _SAMPLES)
-    return int(_count_tied(rows.indptr, rows.indices, data, samples)) / max(samples, 1)
+    samples = min(len(indptr) - 1, _SAMPLES)
+    return bool(count_tied(indptr, indices, data, samples) > _MANY * samples)
