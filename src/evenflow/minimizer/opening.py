@@ -85,6 +85,8 @@ def _begin_at(theta, mean, step):  # type: ignore[no-untyped-def]
 def _level(problem: Problem, theta: FloatArray) -> FloatArray:
     """The mean everywhere but at fixed nodes."""
     if problem.energy.fixed is None:
-        return np.full_like(theta, theta.mean())
+        mean = np.empty(len(theta))
+        mean.fill(theta.sum() / len(theta))
+        return mean
     free = problem.energy.free_mask().ravel()
     return np.where(free, theta.mean(where=free), theta)

@@ -19,15 +19,17 @@ UintArray = npt.NDArray[np.uint32]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _count_remote(indptr: UintArray, indices: UintArray, data: FloatArray, starts: UintArray) -> int:
-    """Breadth first from each start to the first held node; -1 where the matrix is not diagonally dominant."""
-    seen = np.zeros(len(indptr) - 1, np.uint32)
+def _count_remote(indptr: UintArray, indices: UintArray, data: FloatArray, count: int) -> int:
+    """Breadth first from ``count`` nodes to the first held one; -1 where the matrix is not diagonally dominant."""
+    n = len(indptr) - 1
+    seen = np.zeros(n, np.uint32)
     queue = np.empty(_NEAR, np.uint32)
     remote = 0
-    for s in range(len(starts)):
+    for s in range(count):
         stamp = np.uint32(s + 1)
-        queue[0] = starts[s]
-        seen[starts[s]] = stamp
+        start = np.uint32(s * max(n - 1, 0) // max(count - 1, 1))
+        queue[0] = start
+        seen[start] = stamp
         at = 0
         end = 1
         while at < end:
@@ -74,5 +76,4 @@ def remoteness(rows: Rows, data: FloatArray) -> float:
     """
     n = len(rows.indptr) - 1
     count = min(n // _NEAR + 1, _SAMPLES)
-    starts = (np.arange(count) * max(n - 1, 0) // max(count - 1, 1)).astype(np.uint32)
-    return max(int(_count_remote(rows.indptr, rows.indices, data, starts)), 0) / max(len(starts), 1)
+    return max(int(_count_remote(rows.indptr, rows.indices, data, count)), 0) / count

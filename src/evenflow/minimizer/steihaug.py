@@ -35,12 +35,13 @@ class End(IntEnum):
 
 
 _SOLVED, _BOUNDARY, _NEGATIVE, _EXHAUSTED, _BROKEN, _STALE = (int(end) for end in list(End)[1:])
+_LEVEL = len(End)  # as SOLVED, but along the direction that is next nothing changes
 # Places in the array of recurrences: r.z at the start and now, |x|^2, x.d and |d|^2 in the metric, decrease of
-# the model, largest Rayleigh quotient seen, last step length, last d.Hd, r.r, last change of r.r, what is flat,
+# the model, largest Rayleigh quotient seen, last step length, last d.Hd, r.r, what is flat,
 # energy at the start, share of it that is enough, ratio of what is left to gain to r.z that was known before, drift of
 # the diagonal that is too much, last decrease.
-_RZ0, _RZ, _XX, _XD, _DD, _DECREASE, _LARGEST, _ALPHA, _KAPPA, _RR, _SHRINK, _FLAT = range(12)
-_ENERGY, _ENOUGH, _KNOWN, _DRIFT, _GAIN, _LAST = range(12, 18)
+_RZ0, _RZ, _XX, _XD, _DD, _DECREASE, _LARGEST, _ALPHA, _KAPPA, _RR, _FLAT = range(11)
+_ENERGY, _ENOUGH, _KNOWN, _DRIFT, _GAIN, _LAST = range(11, 17)
 _ROUND_OFF = 1e-13  # Rayleigh quotient, against the largest, that is zero but for rounding
 _DRIFTED = 0.5  # change of a diagonal entry, beside what the preconditioner holds, at which it no longer fits
 _NO_TERMS, _NOTHING_HELD = NodeTerms(), np.zeros(0)
@@ -131,7 +132,7 @@ def _choose_length(
     quotient = kappa / dd
     c[_LARGEST] = max(c[_LARGEST], abs(quotient))
     if abs(quotient) <= c[_FLAT] * c[_LARGEST] and xx > 0.0:
-        return _SOLVED
+        return _LEVEL
     end = 0
     a = math.inf
     if kappa <= 0.0:
@@ -153,32 +154,6 @@ def _choose_length(
     c[_XD] = xd + a * dd
     c[_ALPHA] = a
     return end
-
-
-@_scalar
-def _move(
-    c: FloatArray,
-    kappa: float,
-    radius: float,
-    d: FloatArray,
-    Hd: FloatArray,
-    x: FloatArray,
-    r: FloatArray,
-    where: IntArray,
-    third: FloatArray,
-    fourth: FloatArray,
-    held: FloatArray,
-) -> int:
-    """One step of x and r, in any metric."""
-    c[_GAIN] = 0.0
-    end = _choose_length(c, kappa, radius, d, x, where, third, fourth)
-    if end in (_BROKEN, _SOLVED):
-        return end
-    drift = take_secant(c[_ALPHA], where, third, fourth, held, x, d, Hd)
-    rr = _axpy2(c[_ALPHA], d, Hd, x, r)
-    c[_SHRINK] = rr / c[_RR]
-    c[_RR] = rr
-    return _STALE if end == 0 and drift > c[_DRIFT] else end
 
 
 @_scalar
@@ -215,6 +190,59 @@ def _is_enough(c: FloatArray, rz: float, bound: float, gains: FloatArray, square
 
 
 @_scalar
+def _move(
+    c: FloatArray,
+    kappa: float,
+    radius: float,
+    bound: float,
+    k: int,
+    d: FloatArray,
+    Hd: FloatArray,
+    x: FloatArray,
+    r: FloatArray,
+    where: IntArray,
+    third: FloatArray,
+    fourth: FloatArray,
+    held: FloatArray,
+    gains: FloatArray,
+    squares: FloatArray,
+) -> int:
+    """Iteration ``k`` in any metric, up to its application, and how the solve ends with it, if it does.
+
+    The end is foreseen from r.r, with r.z / r.r as it was one iteration before.
+    """
+    squares[k] = c[_RZ]
+    end = _choose_length(c, kappa, radius, d, x, where, third, fourth)
+    if end in (_BROKEN, _LEVEL):
+        return end
+    gains[k] = c[_GAIN]
+    drift = take_secant(c[_ALPHA], where, third, fourth, held, x, d, Hd)
+    rr = _axpy2(c[_ALPHA], d, Hd, x, r)
+    foreseen = c[_RZ] * rr / c[_RR]
+    c[_RR] = rr
+    if end == 0:
+        c[_RZ] = foreseen
+        if _is_enough(c, foreseen, bound, gains, squares, k + 1):
+            return _SOLVED
+        if drift > c[_DRIFT]:
+            return _STALE
+    return end
+
+
+@_scalar
+def _redirect(
+    c: FloatArray, before: float, flexible: bool, r: FloatArray, z: FloatArray, Hd: FloatArray, d: FloatArray
+) -> bool:
+    """Turn d to the next direction, for z = P^-1 r and r.z as it was ``before``; False if P is not definite."""
+    rz, zh = _two_dots(r, z, Hd)
+    if not (math.isfinite(rz) and rz > 0.0):
+        return False
+    c[_RZ] = before
+    _turn(_conjugate(c, rz, zh, flexible), z, d)
+    return True
+
+
+@_scalar
 def _solve_diagonal(
     indptr: IntArray,
     indices: IntArray,
@@ -238,8 +266,10 @@ def _solve_diagonal(
     for k in range(first, limit):
         squares[k] = c[_RZ]
         end = _choose_length(c, spmv_dot(indptr, indices, data, d, Hd), radius, d, x, where, third, fourth)
-        if end in (_BROKEN, _SOLVED):
-            return (k if end == _SOLVED else k + 1), end
+        if end == _LEVEL:
+            return k, _SOLVED
+        if end == _BROKEN:
+            return k + 1, end
         gains[k] = c[_GAIN]
         a = c[_ALPHA]
         take_secant(a, where, third, fourth, held, x, d, Hd)
@@ -368,30 +398,16 @@ class Steihaug:
         tolerance: float,
         limit: int,
     ) -> tuple[int, int]:
-        """The loop with one application of the metric between iterations, none after the last.
-
-        The end is foreseen from r.r, with r.z / r.r as it was one iteration before.
-        """
+        """The loop with one application of the metric between iterations, none after the last."""
         x, r, z, d, Hd = self._work
         c, bound = self._c, tolerance * tolerance * self._c[_RZ0]
+        gains, squares = self._gains, self._squares
         for k in range(self.iterations, limit):
             if k > 0:
                 apply(r, z)
-                rz, zh = _two_dots(r, z, Hd)
-                if not (math.isfinite(rz) and rz > 0.0):
+                if not _redirect(c, squares[k - 1], flexible, r, z, Hd, d):
                     return k, _BROKEN
-                c[_RZ] = self._squares[k - 1]
-                _turn(_conjugate(c, rz, zh, flexible), z, d)
-            self._squares[k] = c[_RZ]
-            end = _move(c, model.curve(d, Hd), radius, d, Hd, x, r, *terms)
-            if end not in (0, _STALE):
-                return (k if end == _SOLVED else k + 1), end
-            self._gains[k] = c[_GAIN]
-            foreseen = c[_RZ] * c[_SHRINK]
-            if _is_enough(c, foreseen, bound, self._gains, self._squares, k + 1):
-                c[_RZ] = foreseen
-                return k + 1, _SOLVED
-            if end == _STALE:
-                return k + 1, end
-        c[_RZ] *= c[_SHRINK]
+            end = _move(c, model.curve(d, Hd), radius, bound, k, d, Hd, x, r, *terms, gains, squares)
+            if end != 0:
+                return (k, _SOLVED) if end == _LEVEL else (k + 1, end)
         return limit, _EXHAUSTED

@@ -7,9 +7,18 @@ from numba import njit
 
 from evenflow.preconditioner.half import BELOW, SOUND, ZERO, flaw, precedes
 
-__all__ = ["NEGATIVE", "elimination_order", "elimination_pattern", "elimination_values"]
+__all__ = ["NEGATIVE", "count_thin", "elimination_order", "elimination_pattern", "elimination_values"]
 
 NEGATIVE = 1e-8  # a pivot below minus this share of its diagonal entry is no rounding error
+
+
+@njit(cache=True, nogil=True)
+def count_thin(indptr):  # type: ignore[no-untyped-def]
+    """How many full rows have at most two entries beside the diagonal."""
+    count = 0
+    for i in range(np.uint32(len(indptr) - 1)):
+        count += indptr[i + np.uint32(1)] - indptr[i] <= np.uint32(3)
+    return count
 
 
 @njit(cache=True, nogil=True)
@@ -179,12 +188,13 @@ def elimination_pattern(n, order, first, second, ends, used):  # type: ignore[no
 
 @njit(cache=True, nogil=True)
 def elimination_values(  # type: ignore[no-untyped-def]
-    val, diagonal, order, first, second, fill, ends, keep, fold, tiny, l_val, inverse, out
+    val, diagonal, order, first, second, fill, ends, keep, fold, tiny, l_val, inverse, out, scale
 ):
     """Eliminate: multipliers and inverse pivots of the nodes in ``order``, ``out`` = what is left of the matrix.
 
     A pivot below ``tiny`` times its diagonal entry belongs to a component that nothing holds; it is replaced
-    by that entry, which pins the component. Returns how many were zero so, and how many were negative.
+    by that entry, which pins the component. ``scale`` receives the sizes of the diagonal entries of the kept nodes.
+    Returns how many were zero so, and how many were negative.
     """
     edge = np.zeros(len(ends))
     edge[: len(val)] = val
@@ -225,4 +235,5 @@ def elimination_values(  # type: ignore[no-untyped-def]
             out[fold[e]] += edge[e]
     for c in range(len(keep)):
         out[m + c] = d[keep[c]]
+        scale[c] = abs(diagonal[keep[c]])
     return zero, negative

@@ -161,19 +161,20 @@ def multiply_new(
     """
     p_ptr, p_idx, _ = interpolation
     # Arrays are allocated here, not in the kernels: numpy asks for huge pages. Room that is not used is not touched.
-    r_ptr, node, place = np.zeros(n_coarse + 1, np.uint32), np.empty_like(p_idx), np.empty_like(p_idx)
+    size = len(p_idx)
+    r_ptr, node, place = np.zeros(n_coarse + 1, np.uint32), np.empty(size, np.uint32), np.empty(size, np.uint32)
     _transpose(p_ptr, p_idx, r_ptr, node, place)
     s_ptr, s_idx, s_val = np.empty(n_coarse + 1, np.uint32), np.empty(limit, np.uint32), np.empty(limit)
     slot, scale = np.full(n_coarse, -1, np.int64), np.empty(n_coarse)
     if not _multiply_new(*lower, *interpolation, r_ptr, node, place, slot, s_ptr, s_idx, s_val, scale):
         return None
-    s_idx, s_val = s_idx[: s_ptr[-1]].copy(), s_val[: s_ptr[-1]]
+    s_idx, s_val = s_idx[: s_ptr[-1]], s_val[: s_ptr[-1]]
     c_ptr, c_idx = np.empty(n_coarse + 1, np.uint32), np.empty(len(s_idx), np.uint32)
     fold = np.empty(len(s_idx), np.uint32)
     count = int(_fold(s_ptr, s_idx, c_ptr, c_idx, fold))
     values = np.empty(count + n_coarse)
     _gather(s_val, fold, values, n_coarse)
-    return c_ptr, c_idx[:count].copy(), values, scale, (r_ptr, node, place, s_ptr, s_idx, fold)
+    return c_ptr, c_idx[:count], values, scale, (r_ptr, node, place, s_ptr, s_idx, fold)
 
 
 @njit(cache=True, nogil=True)

@@ -20,7 +20,6 @@ __all__ = [
     "BELOW",
     "SOUND",
     "ZERO",
-    "count_lower",
     "dense_half",
     "expand",
     "find_lower",
@@ -45,48 +44,39 @@ def precedes(j, i, n):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def count_lower(indptr, indices, ptr):  # type: ignore[no-untyped-def]
-    """Write the row pointers of the strictly lower part of a canonical CSR matrix."""
+def find_lower(indptr, indices, ptr, idx, place, centre):  # type: ignore[no-untyped-def]
+    """Write the strictly lower rows of a canonical CSR matrix, where their values are stored, and where the diagonal.
+
+    The place of a diagonal entry that is not stored is the number of entries. Returns how many entries are lower.
+    """
     n = len(indptr) - 1
     t = 0
     ptr[0] = 0
     for i in range(n):
-        for k in range(indptr[i], indptr[i + 1]):
-            t += precedes(indices[k], i, n)
-        ptr[i + 1] = t
-
-
-@njit(cache=True, nogil=True)
-def find_lower(indptr, indices, idx, place):  # type: ignore[no-untyped-def]
-    """Write the columns of the strictly lower rows, and where their values and then the diagonal are stored.
-
-    The place of a diagonal entry that is not stored is the number of entries.
-    """
-    n = len(indptr) - 1
-    m = len(idx)
-    t = 0
-    for i in range(n):
-        place[m + i] = len(indices)
+        centre[i] = len(indices)
         for k in range(indptr[i], indptr[i + 1]):
             j = indices[k]
             if j == i:
-                place[m + i] = k
+                centre[i] = k
             elif precedes(j, i, n):
                 idx[t] = j
                 place[t] = k
                 t += 1
+        ptr[i + 1] = t
+    return t
 
 
 @njit(cache=True, nogil=True)
-def take_values(data, place, lower, values):  # type: ignore[no-untyped-def]
-    """Write (lower values, diagonal), ``lower`` of them lower. Returns whether any lower one has changed."""
+def take_values(data, place, centre, values):  # type: ignore[no-untyped-def]
+    """Write (lower values, diagonal). Returns whether any lower one has changed."""
     changed = False
-    for t in range(lower):
+    m = len(place)
+    for t in range(m):
         a = data[place[t]]
         changed |= values[t] != a
         values[t] = a
-    for t in range(lower, len(values)):
-        values[t] = data[place[t]] if place[t] < len(data) else 0.0
+    for i in range(len(centre)):
+        values[m + i] = data[centre[i]] if centre[i] < len(data) else 0.0
     return changed
 
 

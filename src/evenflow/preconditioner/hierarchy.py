@@ -13,6 +13,7 @@ from evenflow.preconditioner.aggregation import aggregate, condense, couplings
 from evenflow.preconditioner.dense import factor_dense
 from evenflow.preconditioner.elimination import (
     NEGATIVE,
+    count_thin,
     elimination_order,
     elimination_pattern,
     elimination_values,
@@ -262,8 +263,9 @@ class Aggregated(Level):
 
     def _scale(self) -> FloatArray:
         """The weights of a matrix whose potential is not apart: a node held fast follows its neighbours less."""
-        scaled = np.empty_like(self.w_val)
-        diagonal = self.matrix.diagonal.reshape(-1, self.recipe.block).mean(axis=1)
+        scaled, diagonal = np.empty(len(self.w_val)), self.matrix.diagonal
+        if self.recipe.block > 1:
+            diagonal = diagonal.reshape(-1, self.recipe.block).mean(axis=1)
         scale_rows(self.w_ptr, self.w_val, self.size, diagonal, scaled)
         return self._over_unknowns(scaled)
 
@@ -304,8 +306,7 @@ class Eliminated(Level):
     def build(self, least: float) -> bool:
         """Find the order; False if fewer than the share ``least`` of the nodes can go."""
         m = self.matrix
-        degree = np.diff(m.rows[0])
-        if np.count_nonzero(degree <= 3) < least * m.size:  # the diagonal counts as one
+        if count_thin(m.rows[0]) < least * m.size:
             return False
         self.order, self.first, self.second, self.fill, self.ends, used = elimination_order(m.ptr, m.idx)
         self.p_ptr, self.p_idx, self.keep, ptr, idx, self.fold = elimination_pattern(
@@ -323,11 +324,10 @@ class Eliminated(Level):
         self.invert()
         zero, negative = elimination_values(
             m.lower, m.pivots, self.order, self.first, self.second, self.fill, self.ends, self.keep, self.fold,
-            TINY, self.p_val, self.inverse, self.coarse.values,
+            TINY, self.p_val, self.inverse, self.coarse.values, self.coarse_scale,
         )  # fmt: skip
         self.zero += zero
         self.negative += negative
-        np.abs(m.pivots[self.keep], out=self.coarse_scale)
 
 
 def descend(matrix: Matrix, recipe: Recipe, max_levels: int = 40) -> list[Level]:

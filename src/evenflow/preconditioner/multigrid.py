@@ -13,12 +13,12 @@ from evenflow.errors import InputError
 from evenflow.preconditioner import cycle
 from evenflow.preconditioner.base import Preconditioner, PreconditionerCost
 from evenflow.preconditioner.definite import definite_part
-from evenflow.preconditioner.half import count_lower, find_lower, take_values
+from evenflow.preconditioner.half import find_lower, take_values
 from evenflow.preconditioner.hierarchy import Aggregated, Direct, Level, Matrix, Recipe, UintArray, descend
 from evenflow.preconditioner.layout import Layout
 from evenflow.preconditioner.nested import Expansion, nested_iteration
 from evenflow.preconditioner.pattern import Pattern, check_matrix, check_vectors
-from evenflow.preconditioner.quartic import make_convex
+from evenflow.preconditioner.quartic import convex_series
 from evenflow.preconditioner.ties import spans_decades
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class Multigrid(Preconditioner):
     _pattern: Pattern | None = field(default=None, init=False, repr=False, compare=False)
     _levels: list[Level] = field(default_factory=list, init=False, repr=False, compare=False)
     _layout: Layout | None = field(default=None, init=False, repr=False, compare=False)
-    _place: UintArray | None = field(default=None, init=False, repr=False, compare=False)
+    _places: tuple[UintArray, UintArray] | None = field(default=None, init=False, repr=False, compare=False)
     _definite: bool = field(default=False, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -130,7 +130,8 @@ class Multigrid(Preconditioner):
         if levels:
             cost.levels = len(levels)
             cost.fill = sum(level.matrix.entries for level in levels) / max(levels[0].matrix.entries, 1)
-            cost.nbytes = _nbytes(levels) + getattr(self._layout, "nbytes", 0) + getattr(self._place, "nbytes", 0)
+            cost.nbytes = _nbytes(levels) + getattr(self._layout, "nbytes", 0)
+            cost.nbytes += sum(places.nbytes for places in self._places or ())
         return cost
 
     @property
@@ -212,7 +213,8 @@ class Multigrid(Preconditioner):
         rows = (pattern.indptr, pattern.indices)
         matrix = self._levels[0].matrix if self._levels else self._finest(rows)
         matrix.data = data
-        matrix.recoupled = bool(take_values(data, self._place, len(matrix.idx), matrix.values)) or not self._levels
+        assert self._places is not None
+        matrix.recoupled = bool(take_values(data, *self._places, matrix.values)) or not self._levels
         matrix.separate()
         if couplings and matrix.potential is not None:
             matrix.potential[:] = 0.0
@@ -236,12 +238,12 @@ class Multigrid(Preconditioner):
 
     def _finest(self, rows: tuple[UintArray, UintArray]) -> Matrix:
         """The matrix of the finest level, its values still to come."""
-        ptr = np.empty(len(rows[0]), np.uint32)
-        count_lower(*rows, ptr)
-        idx, size = np.empty(ptr[-1], np.uint32), len(ptr) - 1
-        self._place = np.empty(len(idx) + size, np.uint32)
-        find_lower(*rows, idx, self._place)
-        return Matrix(ptr, idx, np.zeros(len(idx) + size), rows)
+        size, room = len(rows[0]) - 1, len(rows[1])  # what is not used is not touched
+        ptr, idx, place = np.empty(size + 1, np.uint32), np.empty(room, np.uint32), np.empty(room, np.uint32)
+        centre = np.empty(size, np.uint32)
+        count = int(find_lower(*rows, ptr, idx, place, centre))
+        self._places = place[:count], centre
+        return Matrix(ptr, idx[:count], np.zeros(count + size), rows)
 
     def _visits(self, k: int) -> int:
         """How often a cycle visits level k on each visit of the level above."""
@@ -289,8 +291,8 @@ class Multigrid(Preconditioner):
         potential = None if finest is None else finest.beyond_couplings(diagonal)
         if potential is None:
             return None
-        series = np.column_stack([potential, third, fourth])
-        if not make_convex(series, diagonal):
+        series = np.empty((len(potential), 3))
+        if not convex_series(potential, third, fourth, diagonal, series):
             return None
         return nested_iteration(self._levels, Expansion(-gradient, series))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -71,13 +72,13 @@ def check_matrix(matrix: sp.csr_array) -> npt.NDArray[np.float64]:
         )
     if matrix.shape[0] != matrix.shape[1]:
         raise InputError(f"matrix has shape {matrix.shape}, expected a square symmetric matrix")
-    if matrix.nnz > _MAX_ENTRIES:
+    if len(matrix.indices) > _MAX_ENTRIES:
         raise InputError(f"matrix has {matrix.nnz} entries, expected fewer than 2^31")
     if not matrix.has_canonical_format:
         raise InputError("matrix is not in canonical form: call sum_duplicates() on it first")
     data = np.ascontiguousarray(matrix.data, dtype=np.float64)
     # Any nan or infinity makes the sum not finite; so may overflow, hence the second look.
-    if not np.isfinite(data.sum()) and not np.isfinite(data).all():
+    if not math.isfinite(data.sum()) and not np.isfinite(data).all():
         raise Breakdown("the matrix has entries that are not finite")
     return data
 

@@ -13,8 +13,8 @@ __all__ = [
     "backward",
     "carry",
     "carry_elimination",
+    "convex_series",
     "forward",
-    "make_convex",
     "prolong",
     "recentre",
     "settle",
@@ -32,19 +32,21 @@ _scalar = njit(cache=True, nogil=True, error_model="numpy")
 
 
 @_scalar
-def make_convex(series, diagonal):  # type: ignore[no-untyped-def]
-    """Whether every node's term is convex, c2 + c3 x + c4 x^2 / 2 >= 0 for all x.
+def convex_series(potential, third, fourth, diagonal, series):  # type: ignore[no-untyped-def]
+    """Write the series of every node's term; whether all are convex, c2 + c3 x + c4 x^2 / 2 >= 0 for all x.
 
     What c2 lacks by no more than the round-off of the matrix's diagonal, which it is a difference of, is added to it.
     """
     for i in range(len(series)):
-        c2, c3, c4 = series[i, 0], series[i, 1], series[i, 2]
+        c2, c3, c4 = potential[i], third[i], fourth[i]
         least = 0.0
         if c3 != 0.0:
             least = 0.5 * c3 * c3 / c4 if c4 > 0.0 else np.inf
         if not (c4 >= 0.0 and c2 >= least - _ROUND_OFF * (least + abs(diagonal[i]))):
             return False
         series[i, 0] = max(c2, least)
+        series[i, 1] = c3
+        series[i, 2] = c4
     return True
 
 
