@@ -231,11 +231,11 @@ class Solve:
 
     def _stage(self, stage: Stage, resume: Callable[[Solve, Stage], State] | None) -> tuple[StageReport, bool]:
         """Run one stage; tell whether the whole solve ends with it."""
-        self.stage = stage = copy.copy(stage)
+        self.stage = stage = Stage(**vars(stage))
         # other solves may share them
         stage.minimizer, stage.stop = replace(stage.minimizer), stage.stop.fresh()  # type: ignore[type-var]
         self.map = stage.reparametrization.fresh()
-        self.stage_rng = np.random.default_rng([self.seed, len(self.reports)])
+        self.stage_rng: Any = np.random.default_rng([self.seed, len(self.reports)]) if self.map.draws else None
         began = self.clock.seconds
         with self.clock.running():
             self.map.setup(self.energy, self.stage_rng, self.counts)
@@ -401,6 +401,9 @@ class Solve:
     def _reset_rule(self, rule: StoppingRule, state: State) -> Status | None:
         """Show the rule the stage so far (one row when it begins, more after a resume); return its verdict."""
         rows = slice(self.progress_of_stage.first_row, len(self.history))
+        if rows.stop - rows.start == 1:
+            rule.reset(state)
+            return None
         past = copy.copy(state)
         past.steps, verdict = 0, None
         history = self.history

@@ -122,6 +122,15 @@ class ReparametrizationConformance:
         first, second = (ready(self.make(), energy).encode(w, np.random.default_rng(1)) for _ in range(2))
         assert np.array_equal(first, second)
 
+    def test_one_that_draws_nothing_needs_no_generator(self, energy, rng):
+        member, other, w = self.make(), self.make(), energy.initial(rng)
+        if member.draws:
+            pytest.skip("draws random numbers")
+        member.setup(energy, None, Counts())
+        other.setup(energy, np.random.default_rng(0), Counts())
+        assert member.initial(None) is None
+        np.testing.assert_array_equal(member.encode(w, None), other.encode(w, np.random.default_rng(1)))
+
     def test_two_copies_do_not_disturb_each_other(self, energy, rng):
         template = self.make()
         first, second = copy.copy(template), copy.copy(template)

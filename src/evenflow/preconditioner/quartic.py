@@ -27,6 +27,7 @@ _ROUND_OFF = 1e-12  # of the diagonal
 _SWEEPS = 40  # on the coarsest level
 _TRIALS = 12
 _CLOSE = 0.02  # of a step of a node: the next level, or the next sweep, changes more than that
+_SETTLED = 0.1  # of the states: sweeps of the coarsest level that change less are the last
 
 _scalar = njit(cache=True, nogil=True, error_model="numpy")
 
@@ -135,7 +136,7 @@ def settle(ptr, idx, val, diagonal, r, series, x):  # type: ignore[no-untyped-de
             x[i] += change[i]
             largest = max(largest, abs(change[i]))
             size = max(size, abs(x[i]))
-        if largest <= _CLOSE * size:
+        if largest <= _SETTLED * size:
             break
 
 

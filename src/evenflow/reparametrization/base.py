@@ -25,6 +25,8 @@ class Reparametrization(ABC):
     ----------
     linear : bool
         Whether w depends linearly on theta, so that Hessian products can be mapped (:meth:`push`).
+    draws : bool
+        Whether random numbers are drawn. If not, None stands for the generator, which costs more than a pass.
     size : int
         Number of parameters (after setup).
     encode_error : float
@@ -33,6 +35,7 @@ class Reparametrization(ABC):
 
     name: ClassVar[str]
     linear: ClassVar[bool] = False
+    draws: ClassVar[bool] = True
     size: int
     encode_error: float = 0.0
     counts: Counts

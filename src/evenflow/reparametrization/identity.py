@@ -27,6 +27,7 @@ class Identity(Reparametrization):
 
     name: ClassVar[str] = "identity"
     linear: ClassVar[bool] = True
+    draws: ClassVar[bool] = False
 
     def fresh(self) -> Identity:
         """Another one: there are no options to copy."""

@@ -65,6 +65,7 @@ class Series(Reparametrization):
 
     name: ClassVar[str] = "series"
     linear: ClassVar[bool] = True
+    draws: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if self.order < 0:

@@ -61,6 +61,7 @@ class Whitening(Reparametrization):
 
     name: ClassVar[str] = "whitening"
     linear: ClassVar[bool] = True
+    draws: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if self.kind not in _DEFAULT_STRENGTH:
