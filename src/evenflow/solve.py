@@ -235,7 +235,7 @@ class Solve:
         # other solves may share them
         stage.minimizer, stage.stop = replace(stage.minimizer), stage.stop.fresh()  # type: ignore[type-var]
         self.map = stage.reparametrization.fresh()
-        self.stage_rng: Any = np.random.default_rng([self.seed, len(self.reports)]) if self.map.draws else None
+        self.stage_rng = self._generator()
         began = self.clock.seconds
         with self.clock.running():
             self.map.setup(self.energy, self.stage_rng, self.counts)
@@ -247,6 +247,10 @@ class Solve:
         if self.save is not None:
             self._write(self.save)
         return self._close(stage, state, status), final
+
+    def _generator(self) -> Any:
+        """What a stage draws from, if it draws."""
+        return np.random.default_rng([self.seed, len(self.reports)]) if self.map.draws else None
 
     def _check_fit(self, stage: Stage) -> None:
         """Refuse a minimizer that the map cannot serve."""

@@ -72,8 +72,8 @@ class Watch:
         assert model.rows is not None
         self.surveyed = True
         rows, data = model.rows, model.hessian.data
-        tied = spans_decades(rows.indptr, rows.indices, data)
-        metric.waiting = not tied and remoteness(rows, data) <= _REMOTE
+        remote = remoteness(rows, data) > _REMOTE
+        metric.waiting = not remote and not spans_decades(rows.indptr, rows.indices, data)
 
     def judge(self, solver: Steihaug, metric: Metric, *, changes: bool) -> bool:
         """After an inner solve: whether the metric is to be refreshed, or no longer to wait.
