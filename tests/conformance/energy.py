@@ -99,6 +99,7 @@ class EnergyConformance:
     def test_series_are_slopes_of_the_diagonal(self, energy: BaseEnergy, w: FloatArray) -> None:
         """Only a node's own state moves its diagonal entry, so one shift of all states serves for all nodes."""
         if not energy.constant_couplings:
+            assert not energy.quartic
             with pytest.raises(InputError, match="constant_couplings"):
                 energy.diagonal_series(w)
             return
@@ -109,6 +110,8 @@ class EnergyConformance:
         np.testing.assert_allclose((ahead - back) / (2 * step), third, atol=1e-6 * scale)
         slope = (energy.diagonal_series(w + step)[0] - energy.diagonal_series(w - step)[0]) / (2 * step)
         np.testing.assert_allclose(slope, fourth, atol=1e-6 * scale)
+        if energy.quartic:
+            np.testing.assert_allclose(energy.diagonal_series(w + 1.0)[1], fourth, rtol=1e-12)
 
     def test_linearise_is_hvp_at_a_kept_point(self, energy: BaseEnergy, w: FloatArray, v: FloatArray) -> None:
         expected, point = energy.hvp(w, v), w.copy()

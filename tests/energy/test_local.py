@@ -303,6 +303,26 @@ def test_constant_couplings_are_recognised(pair: Any, constant: bool) -> None:
     assert Energy(graph, pair=pair)._engine.constant_couplings is constant
 
 
+@pytest.mark.parametrize(
+    ("node", "quartic"),
+    [
+        (lambda w, h: h * w, True),
+        (lambda w, h: h * (w**2 - 1) ** 2 + 0.1 * w, True),
+        (lambda w, h: h * (w - h) ** 3, True),
+        (lambda w, h: (w + h) ** 5 - w**5 - 5 * h * w**4, True),
+        (lambda w, h: h * w**5, False),
+        (lambda w, h: h * ef.cos(w), False),
+        (lambda w, h: h * abs(w) ** 3, False),  # all derivatives but the first three vanish nearly everywhere
+        (lambda w, h: h * ef.exp(-w), False),
+        (lambda w, h: h * (1 + w**2) ** 0.5, False),
+    ],
+)
+def test_quartic_energies_are_recognised(node: Any, quartic: bool) -> None:
+    graph, data = Graph.from_edges([[0, 1], [1, 2]]), {"h": [0.3, 0.4, 0.5]}
+    assert Energy(graph, pair=lambda x: x**2, node=node, node_data=data).quartic is quartic
+    assert not Energy(graph, pair=lambda x: x**4, node=node, node_data=data).quartic
+
+
 @pytest.mark.parametrize("fixed", [None, {2: [0.5, -0.5], 11: [0.0, 1.0]}])
 def test_refreshed_diagonal_is_that_of_a_fresh_hessian(fixed: Any, rng: np.random.Generator) -> None:
     kept = TestConstantCouplingsConformance.make(fixed)

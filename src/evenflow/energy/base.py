@@ -134,6 +134,11 @@ class BaseEnergy(ABC):
         """
         return False
 
+    @property
+    def quartic(self) -> bool:
+        """Whether an energy with :attr:`constant_couplings` is its own fourth-order expansion, everywhere."""
+        return False
+
     def hessian(self, w: FloatArray) -> sp.csr_array:
         """Sparse Hessian at w, CSR (size, size) on a pattern that does not depend on w.
 

@@ -43,6 +43,8 @@ class KernelModule:
         Rows of the scratch array of node functions.
     columns : int
         Columns of slot data.
+    quartic : bool
+        Whether the energy of each row is a polynomial of at most fourth degree, its pair terms quadratic.
     tail : tuple of str
         Names of the trailing kernel arguments.
     """
@@ -51,6 +53,7 @@ class KernelModule:
         self.key, self._source, self._module = key, source, module
         self.fields: int = module.FIELDS
         self.columns: int = module.COLUMNS
+        self.quartic: bool = module.QUARTIC
         self.tail: tuple[str, ...] = tuple(module.TAIL)
         self.edge_columns: Callable[..., Any] = module.edge_columns
 

@@ -33,6 +33,7 @@ class Generator(HessianSource):
         self.out(f"FIELDS = {self.fields}")
         self.out(f"COLUMNS = {len(self.columns)}")
         self.out(f"TAIL = {self.tail!r}")
+        self.out(f"QUARTIC = {self.d.node_quartic}")
         self._write_edge_columns()
         if self.d.scales:
             self.out(sincos_source())

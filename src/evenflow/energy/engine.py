@@ -140,6 +140,11 @@ class Engine:
         """Whether only the diagonal (d x d blocks) of the Hessian depends on w."""
         return self._kernels.has("couplings")
 
+    @property
+    def quartic(self) -> bool:
+        """Whether an energy with d = 1 and constant couplings is its own fourth-order expansion."""
+        return self._kernels.quartic
+
     def _chunked(
         self,
         name: str,

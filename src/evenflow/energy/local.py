@@ -238,6 +238,11 @@ class Energy(BaseEnergy):
         """Whether entries of the Hessian between different unknowns do not depend on w: quadratic pair terms, d = 1."""
         return self._engine.constant_couplings and len(self.shape) == 1
 
+    @property
+    def quartic(self) -> bool:
+        """Whether this energy is its own fourth-order expansion: node terms of at most fourth degree, d = 1."""
+        return self.constant_couplings and self._engine.quartic
+
     def curvature(self) -> sp.csr_array:
         """Laplacian of the absolute weights, once for each component, with a unit diagonal at fixed nodes."""
         import scipy.sparse as sp

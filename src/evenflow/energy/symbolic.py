@@ -64,6 +64,7 @@ class Derivation:
     node_gradient: list[Any] = field(default_factory=list)
     node_hessian: list[list[Any]] = field(default_factory=list)
     node_series: list[Any] = field(default_factory=list)  # third and fourth derivative, for d = 1
+    node_quartic: bool = False  # whether the node's term is a polynomial of at most fourth degree, for d = 1
     phi: list[tuple[Any, Any, Any]] = field(default_factory=list)  # phi, phi', phi'' of slot (i, j)
     phi_back: list[tuple[Any, Any]] = field(default_factory=list)  # phi', phi'' of the reversed slot
     outer: Any = None
@@ -207,7 +208,9 @@ def derive(potential: Potential) -> Derivation:
     d.node_hessian = [[d.hoist_node(derivative(derivative(node, a), b)) for b in w] for a in w]
     if potential.dim == 1:
         third = derivative(derivative(derivative(node, w[0]), w[0]), w[0])
-        d.node_series = [d.hoist_node(third), d.hoist_node(derivative(third, w[0]))]
+        fourth = derivative(third, w[0])
+        d.node_series = [d.hoist_node(third), d.hoist_node(fourth)]
+        d.node_quartic = bool(node.is_polynomial(w[0]) and sy.expand(derivative(fourth, w[0])) == 0)
     return d
 
 

@@ -17,7 +17,8 @@ class Forcing:
 
     It tightens with the progress of the gradient (forcing terms of Eisenstat and Walker [1]_, choice 2), and where a
     model is of higher order, at once to what it has shown itself worth: the error of the energy that the last one
-    foretold, beside the decrease, is what an exact solve would leave.
+    foretold, beside the decrease, is what an exact solve would leave. One that is the energy itself is trusted from the
+    first (``mismatch`` 0).
 
     Parameters
     ----------
@@ -29,7 +30,8 @@ class Forcing:
     eta : float
         The relative residual.
     mismatch : float
-        Error of the decrease that the last model foretold, beside that decrease; at most 1.
+        Error of the decrease that the last model foretold, beside that decrease; at most 1, which it begins with
+        unless another is given.
 
     References
     ----------
@@ -39,11 +41,12 @@ class Forcing:
 
     largest: float
     exponent: float
+    mismatch: float = 1.0
     eta: float = field(init=False)
-    mismatch: float = field(default=1.0, init=False)
 
     def __post_init__(self) -> None:
         self.loosen()
+        self.trust()
 
     def loosen(self) -> None:
         """Begin again with the largest residual."""

@@ -51,7 +51,7 @@ class NewtonCG(Minimizer):
 
     The first ``patience`` inner iterations, whatever the number of steps, are preconditioned by the diagonal of
     the Hessian: far from the minimum one or two a step often do, and easy problems are solved before a set-up
-    would have paid. The preconditioner is built then, or as soon as a solve shows that six digits would cost
+    would have paid. The preconditioner is built then, or as soon as the pace of a solve foretells that it will take
     that many iterations, or at once where many nodes of a graph are far from everything that holds them, or tied to
     one neighbour.
     It is refreshed when the Hessian's diagonal has changed by more than ``drift`` since the last refresh (a
@@ -153,7 +153,8 @@ class NewtonCG(Minimizer):
         self._search.start(state)
         self._solver = Steihaug(problem.size, self.max_inner)
         self._z = np.empty(problem.size)
-        self._radius, self._forcing = math.inf, Forcing(self.forcing, self.exponent)
+        mismatch = 0.0 if problem.quartic else 1.0
+        self._radius, self._forcing = math.inf, Forcing(self.forcing, self.exponent, mismatch)
         self._known, self._depth = 0.0, 1  # largest ratio believed in, iterations that found it
         self._watch = Watch(self.patience, self.growth)
         self._square = 0.0  # g . P^-1 g, zero while P^-1 g is not at hand
@@ -304,8 +305,8 @@ class NewtonCG(Minimizer):
             model, b, z, metric.inverse, lambda r, out: metric.apply(problem, r, out), held=metric.held(model.terms),
             flexible=metric.flexible, radius=self._radius, tolerance=tolerance, limit=limit, **options,
         )  # fmt: skip
-        if metric.waiting and solver.end is End.EXHAUSTED and not watch.is_slow(solver):
-            solver.proceed(min(watch.left, self.max_inner))
+        if metric.waiting and solver.end is End.EXHAUSTED:
+            solver.proceed(min(watch.grant(solver), self.max_inner))
         if model.product is None:
             problem.counts.hvp += solver.iterations
 

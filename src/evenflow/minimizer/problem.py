@@ -100,6 +100,11 @@ class Problem:
         """Whether only the diagonal of the Hessian depends on theta (identity map only)."""
         return self.is_identity and self.energy.constant_couplings
 
+    @property
+    def quartic(self) -> bool:
+        """Whether its fourth-order expansion is the energy (identity map only)."""
+        return self.is_identity and self.energy.quartic
+
     def curvature(self) -> sp.csr_array:
         """The energy's early-stage Hessian, in theta for the identity map."""
         return self.energy.curvature()

@@ -44,6 +44,8 @@ _RZ0, _RZ, _XX, _XD, _DD, _DECREASE, _LARGEST, _ALPHA, _KAPPA, _RR, _FLAT = rang
 _ENERGY, _ENOUGH, _KNOWN, _DRIFT, _GAIN, _LAST = range(11, 17)
 _ROUND_OFF = 1e-13  # Rayleigh quotient, against the largest, that is zero but for rounding
 _DRIFTED = 0.5  # change of a diagonal entry, beside what the preconditioner holds, at which it no longer fits
+_FIRST = 8  # iterations in which terms of higher order are settled, faster than all that follows
+_NO_DIGIT = 0.1
 _NO_TERMS, _NOTHING_HELD = NodeTerms(), np.zeros(0)
 
 _dense = njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"}, error_model="numpy")
@@ -284,6 +286,11 @@ def _solve_diagonal(
     return limit, _EXHAUSTED
 
 
+def _digits(before: float, after: float) -> float:
+    """Digits by which the root of a square has fallen, at least 0."""
+    return 0.5 * math.log10(before / after) if before > after > 0.0 else 0.0
+
+
 class Steihaug:
     """Truncated conjugate gradients [1]_: minimise g.x + x.H x / 2 over |x|_P <= radius, inexactly.
 
@@ -312,6 +319,10 @@ class Steihaug:
         The last search direction d.
     curvature, square, largest : float
         d . H d, the square of d in the norm of the metric, the largest |d . H d| / square of the solve.
+    pace : float
+        Iterations for a digit of that norm, without the first few, or half of a short solve.
+    digits : float
+        Digits of that norm that are left until enough is gained (nan if nothing is enough).
     ratio : float
         Largest ratio of what is left to gain to r . P^-1 r, over the residuals r that the solve has left behind (nan
         unless it ended as SOLVED or EXHAUSTED).
@@ -384,9 +395,14 @@ class Steihaug:
         self.norm, self.decrease = math.sqrt(max(c[_XX], 0.0)), float(c[_DECREASE])
         self.curvature, self.square, self.largest = float(c[_KAPPA]), float(c[_DD]), float(c[_LARGEST])
         self.reduction = math.sqrt(max(c[_RZ], 0.0) / c[_RZ0]) if c[_RZ0] > 0 else math.nan
-        self.ratio = math.nan
+        self.ratio = self.pace = self.digits = math.nan
         if self.end in (End.SOLVED, End.EXHAUSTED) and self.iterations > 0:
             self.ratio = largest_ratio(self._gains, self._squares, self.iterations)
+            first = min(_FIRST, self.iterations // 2)
+            self.pace = (self.iterations - first) / max(_digits(self._squares[first], c[_RZ]), _NO_DIGIT)
+            enough = c[_ENOUGH] * abs(c[_ENERGY] - c[_DECREASE])
+            if enough > 0.0:
+                self.digits = _digits(max(self.ratio, c[_KNOWN]) * c[_RZ], enough)
 
     def _solve_general(
         self,

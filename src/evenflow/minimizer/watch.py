@@ -18,7 +18,7 @@ _SMALL = 2_000  # unknowns up to which building costs more than trying the diago
 _THIN = 4.0  # entries a row up to which most unknowns are eliminated, and building costs little
 _SMALL_THIN = 500  # the same there
 _TELLING = 8  # iterations of an inner solve whose rate of convergence is believed
-_DIGITS = 6.0  # of the residual's norm that are still to be gained when the rate is judged, about
+_DIGITS = 5.0  # of the residual's norm that are still to be gained where the solve does not know
 
 
 @dataclass
@@ -58,9 +58,14 @@ class Watch:
         """Those until it is judged: slow solves are seen sooner."""
         return min(self.left, max(self.patience // 2, _TELLING))
 
-    def is_slow(self, solver: Steihaug) -> bool:
-        """Whether six digits would cost a solve with the diagonal more iterations than there are."""
-        return solver.iterations >= _TELLING and _rate(solver) > self.patience / _DIGITS
+    def grant(self, solver: Steihaug) -> int:
+        """How many iterations in all a solve with the diagonal may have, after those of the trial."""
+        return solver.iterations if self._is_slow(solver, self.spent + solver.iterations) else self.left
+
+    def _is_slow(self, solver: Steihaug, spent: int) -> bool:
+        """Whether a solve with the diagonal foretells that patience, ``spent`` so far, will not do for what is left."""
+        digits = _DIGITS if math.isnan(solver.digits) else solver.digits
+        return solver.iterations >= _TELLING and spent + digits * solver.pace > self.patience
 
     def survey(self, metric: Metric, model: Model) -> None:
         """Once: end the waiting if so many nodes are remote or tied that the diagonal need not be tried."""
@@ -91,7 +96,7 @@ class Watch:
             return True
         if metric.waiting:
             self.spent += solver.iterations
-            metric.waiting = self.spent < self.patience and not self.is_slow(solver)
+            metric.waiting = self.spent < self.patience and not self._is_slow(solver, self.spent)
             return not metric.waiting
         if metric.is_diagonal or not changes or math.isnan(solver.ratio):
             return False
