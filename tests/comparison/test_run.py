@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import time
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -234,3 +235,18 @@ def test_registry_is_complete():
         assert peer.description
         assert peer.tuning
         assert peer.version.split()[1][0].isdigit()
+
+
+def test_brief_runs_are_repeated_more_often(heat, minimum):
+    def action(run, w0):
+        run.visit(w0)
+        return w0
+
+    assert one(heat, minimum, action).repeats == 1
+    assert 2 < one(heat, minimum, action, repeats=2).repeats <= 20
+
+    def slow(run, w0):
+        time.sleep(0.03)
+        return w0
+
+    assert one(heat, minimum, slow, repeats=2).repeats == 2

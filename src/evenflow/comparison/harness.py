@@ -22,6 +22,7 @@ __all__ = ["Entry", "Harness"]
 
 _CURVE_POINTS = 400
 _SHORT = 1.0  # seconds: longer runs are not repeated
+_BRIEF, _OFTEN = 0.05, 10  # seconds in all until which brief runs are repeated more often, and how much more, at most
 _PASSES = 3
 _GIVEN = "given"
 
@@ -166,9 +167,9 @@ class Harness:
         """Run everything; again where a lower energy than the reference turned up after a run had stopped at it."""
         pending = [(entry, seed) for entry in entries if entry.refusal is None for seed in self.starts]
         for _ in range(_PASSES):
-            for turn in range(repeats):
+            for turn in range(repeats if repeats == 1 else _OFTEN * repeats):
                 for entry, seed in pending if turn % 2 == 0 else reversed(pending):
-                    self._measure_once(entry, seed, turn)
+                    self._measure_once(entry, seed, turn, repeats)
             if not self._beaten(entries):
                 return
             goal = self.threshold(self.targets[-1])
@@ -196,9 +197,11 @@ class Harness:
         self._refer(lowest, self.source)
         return True
 
-    def _measure_once(self, entry: Entry, seed: int, turn: int) -> None:
-        """One measured run, unless the first one was long or failed."""
+    def _measure_once(self, entry: Entry, seed: int, turn: int, repeats: int) -> None:
+        """One measured run, unless the first one was long or failed, or there were enough."""
         runs = entry.runs.setdefault(seed, [])
+        if turn >= repeats and sum(run.seconds for run in runs) >= _BRIEF:
+            return
         if turn and (not runs or runs[0].seconds > _SHORT or seed in entry.error or seed in entry.mismatch):
             return
         self.tell(f"{entry.name}, seed {seed}")
