@@ -66,8 +66,8 @@ def compare(
         E*. Without one: the energy's own ``reference()`` where a solve attains it, else the lowest energy of
         all runs and of an unmeasured solve by ``auto`` from every start.
     repeats : int
-        Runs under a second are repeated this many times in alternating order, and medians are reported. If there is
-        more than one, brief runs are repeated until they have taken a twentieth of a second, at most ten times as often.
+        Runs under a second are repeated this many times in alternating order, and medians are reported. Unless it is 1,
+        brief runs are repeated until they have taken a twentieth of a second, at most ten times as often.
     warmup_seconds : float
         Limit of the unmeasured first call of each method.
     tune_seconds : float, optional

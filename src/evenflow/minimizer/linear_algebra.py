@@ -114,6 +114,7 @@ def _find_diagonal(indptr: IntArray, indices: IntArray, out: IntArray) -> None:
         for k in range(indptr[i], indptr[i + 1]):
             if indices[k] == i:
                 out[i] = k
+                break
 
 
 @_sparse

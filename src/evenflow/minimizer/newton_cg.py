@@ -226,8 +226,9 @@ class NewtonCG(Minimizer):
             before, energy = state.energy, self._search.evaluate(problem, state, step, 1.0)[1]
             if energy < before:
                 self._search.accept(state, energy)
-                self._forcing.compare(foretold, before, energy)
-                self._forcing.trust()
+                if foretold is not None:
+                    self._forcing.compare(foretold, before, energy)
+                    self._forcing.trust()
                 self._opened, state.decrement = "nested iteration", math.nan
                 return True
         self._build(problem, state, model)

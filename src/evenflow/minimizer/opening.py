@@ -23,7 +23,7 @@ _dense = njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"}, e
 
 def opening_step(
     problem: Problem, theta: FloatArray, metric: Metric, hessian: sp.csr_array
-) -> tuple[FloatArray, float] | None:
+) -> tuple[FloatArray, float | None] | None:
     """Step to where nested iteration comes from the mean of ``theta``, fixed nodes where they are.
 
     A convex energy keeps nothing of its start. What is rough in it would cost as many cycles to remove as the minimum
@@ -41,9 +41,9 @@ def opening_step(
 
     Returns
     -------
-    tuple of ndarray of shape (size,) and float, or None
+    tuple of ndarray of shape (size,) and float or None, or None
         The step, which may lead up (a start may be better than what nested iteration finds), and the energy that the
-        expansion foretells there. None where there is no such step.
+        expansion foretells there, unless it is sure to. None where there is no such step.
     """
     preconditioner = metric.preconditioner
     if preconditioner is None or metric.waiting or not metric.build_couplings(problem, theta, hessian):
@@ -54,9 +54,11 @@ def opening_step(
     step = preconditioner.nest(gradient, problem.hessian_diagonal(mean), third, fourth)
     if step is None:
         return None
-    energy += _change(gradient, problem.hvp(mean)(step), third, fourth, step)
+    foretold = None
+    if not problem.quartic:
+        foretold = energy + _change(gradient, problem.hvp(mean)(step), third, fourth, step)
     _begin_at(theta, mean, step)
-    return step, energy
+    return step, foretold
 
 
 @_dense
