@@ -122,12 +122,15 @@ class ReparametrizationConformance:
         first, second = (ready(self.make(), energy).encode(w, np.random.default_rng(1)) for _ in range(2))
         assert np.array_equal(first, second)
 
-    def test_one_that_draws_nothing_needs_no_generator(self, energy, rng):
+    def test_it_says_whether_it_draws(self, energy, rng):
+        """One that draws starts elsewhere with another seed; one that does not needs no generator."""
         member, other, w = self.make(), self.make(), energy.initial(rng)
-        if member.draws:
-            pytest.skip("draws random numbers")
-        member.setup(energy, None, Counts())
         other.setup(energy, np.random.default_rng(0), Counts())
+        if member.draws:
+            first, second = (other.initial(np.random.default_rng(seed)) for seed in range(2))
+            assert not np.array_equal(first, second)
+            return
+        member.setup(energy, None, Counts())
         assert member.initial(None) is None
         np.testing.assert_array_equal(member.encode(w, None), other.encode(w, np.random.default_rng(1)))
 
