@@ -37,6 +37,20 @@ def test_the_energy_left_is_not_underestimated(heat: ef.HeatDiffusion) -> None:
         assert estimate <= tolerance * result.energy
 
 
+@pytest.mark.parametrize("spec", ["lattice:50x50", "triangular:40x40", "rgg:3000", "tree:2x10", "road:3000"])
+@pytest.mark.parametrize("decades", [0.0, 3.0])
+def test_the_energy_left_is_what_was_asked_for(spec: str, decades: float, rng: np.random.Generator) -> None:
+    """Also where baths are so strong that preconditioners go stale, and to loose tolerances."""
+    graph = from_spec(spec).largest_component()
+    graph = graph.replace(weights=10.0 ** rng.uniform(-decades / 2, decades / 2, graph.n_edges))
+    share = graph.n_nodes // 10
+    for strength in (1.0, 1e4):
+        energy = ef.HeatDiffusion(graph, hot=range(share), cold=range(2 * share, 3 * share), strength=strength)
+        best = ef.minimize(energy, tolerance=1e-14).energy
+        for tolerance in (1e-3, 1e-6, 1e-9):
+            assert ef.minimize(energy, tolerance=tolerance).energy - best <= tolerance * best
+
+
 @pytest.mark.parametrize(
     ("spec", "nested"), [("lattice:700x1", True), ("lattice:400x2", True), ("lattice:30x30", False)]
 )
@@ -49,10 +63,10 @@ def test_on_small_graphs_only_if_most_of_it_is_eliminated(spec: str, nested: boo
 
 @pytest.mark.parametrize("method", ["newton-cg", "newton-mg", "auto"])
 def test_quartic_terms_take_one_solve(heat: ef.HeatDiffusion, method: str) -> None:
-    """The model is the energy itself: one solve shows that, the next is all; an opening shows it, too."""
+    """The model is the energy itself, as its expression tells: one solve is all, after an opening if there is one."""
     result = ef.minimize(heat, method=method)
     assert result.status is ef.Status.CONVERGED
-    assert result.stages[0].steps <= 4
+    assert result.stages[0].steps <= 3  # a preconditioner that no longer fits ends a solve
     assert result.energy == pytest.approx(ef.minimize(heat, tolerance=1e-14).energy, rel=1e-10)
 
 

@@ -31,7 +31,7 @@ __all__ = ["NewtonCG"]
 _SLOPE = 0.1  # of the line search: what a full Newton step along a quartic leaves (8 / 27) asks for a longer one
 _LOOSE = 0.9  # the same for a step that was cut
 _CACHED = 100_000  # entries up to which a product with an assembled matrix is faster than without
-_SAFE = 2.0  # times what the largest ratio known says is left to gain
+_SAFE, _SAFER = 1.5, 4.0  # times what is left to gain by the largest ratio; the diagonal hides slow modes for longer
 _FORGET = 0.25  # of the largest ratio known, after as long a solve as the one that found it
 _MARGIN = 0.8  # of the reduction that would do for good: what a solve foresees of its end is off by a fifth
 _LEVEL = 1e-10  # curvature, against the largest, that is neither up nor down where a saddle point is looked for
@@ -66,11 +66,11 @@ class NewtonCG(Minimizer):
     multigrid is built at once, the first step is another one, nested iteration [3]_ from the mean of theta, provided
     that the energy is convex as far as its expansion tells, and that the step lowers it.
 
-    ``state.decrement`` estimates the energy left to gain at the new point by 2 c g . P^-1 g, with c the largest ratio
+    ``state.decrement`` estimates the energy left to gain at the new point by s c g . P^-1 g, with c the largest ratio
     that the recent inner solves have shown: what one gained from a residual on, beside its square in the norm of P^-1.
-    That is twice what is left where a solve has met the slowest mode and the energy is close to its model, and too
-    little where none has. It is nan while the solves end at the boundary, at negative curvature, or where the
-    preconditioner no longer fits.
+    The factor s is 1.5, and 4 with the diagonal, or nothing, as P: there the slowest modes show late, and a solve that
+    has not met them takes too little to be left. It is nan while the solves end at the boundary, at negative curvature,
+    or where the preconditioner no longer fits.
 
     Parameters
     ----------
@@ -155,7 +155,8 @@ class NewtonCG(Minimizer):
         self._z = np.empty(problem.size)
         mismatch = 0.0 if problem.quartic else 1.0
         self._radius, self._forcing = math.inf, Forcing(self.forcing, self.exponent, mismatch)
-        self._known, self._depth = 0.0, 1  # largest ratio believed in, iterations that found it
+        self._least = 0.0 if self._metric.is_identity else 0.5  # ratio where P is H, or nothing is known of it
+        self._known, self._depth = self._least, 1  # largest ratio believed in, iterations that found it
         self._watch = Watch(self.patience, self.growth)
         self._square = 0.0  # g . P^-1 g, zero while P^-1 g is not at hand
         self._ahead = True  # looked ahead already
@@ -201,7 +202,7 @@ class NewtonCG(Minimizer):
         waited = self._metric.waiting
         self._stale |= self._watch.judge(solver, self._metric, changes=problem.has_hessian)
         if waited and not self._metric.waiting:  # what is known of P^-1 H is of another P
-            self._known = 0.0
+            self._known = self._least
 
     def look_ahead(self, problem: Problem, state: State) -> None:
         """Build the model at the new point, aim the next inner solve, make sure that a minimum is near."""
@@ -276,7 +277,7 @@ class NewtonCG(Minimizer):
 
     def _solve(self, problem: Problem, state: State, model: Model) -> bool:
         """Inner solve; repeated after a refresh, then with the diagonal, if the preconditioner is at fault."""
-        until = {"energy": state.energy, "enough": _MARGIN * self.enough / _SAFE, "known": self._known}
+        until = {"energy": state.energy, "enough": _MARGIN * self.enough / self._care, "known": self._known}
         for attempt in range(3):
             if self._square == 0.0:
                 self._metric.apply(problem, state.gradient, self._z)
@@ -339,8 +340,13 @@ class NewtonCG(Minimizer):
             self._known, self._depth = self._ratio, self._length
         else:  # a short solve has not seen the slowest mode: forget only slowly what longer ones have found
             share = min(self._length / self._depth, 1.0) ** 2
-            self._known = max(_FORGET**share * self._known, self._ratio)
-        state.decrement = _SAFE * after * self._known
+            self._known = max(_FORGET**share * self._known, self._ratio, self._least)
+        state.decrement = self._care * after * self._known
+
+    @property
+    def _care(self) -> float:
+        """How many times what the largest ratio says is taken to be left to gain."""
+        return _SAFER if self._metric.is_diagonal else _SAFE
 
     def _after_failure(self, state: State) -> None:
         """No step along the model's minimiser: once more with all that was learnt forgotten, or give up."""
