@@ -231,7 +231,7 @@ class Solve:
 
     def _stage(self, stage: Stage, resume: Callable[[Solve, Stage], State] | None) -> tuple[StageReport, bool]:
         """Run one stage; tell whether the whole solve ends with it."""
-        self.stage = stage = Stage(**vars(stage))
+        self.stage = stage = type(stage)(**vars(stage))
         # other solves may share them
         stage.minimizer, stage.stop = replace(stage.minimizer), stage.stop.fresh()  # type: ignore[type-var]
         self.map = stage.reparametrization.fresh()

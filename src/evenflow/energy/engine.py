@@ -201,9 +201,8 @@ class Engine:
             return np.asarray(self.hessian(w).diagonal())
         out = np.empty(self._n)
         row_sum, middle = self._scratch.couplings
-        self._fill(
-            (w, out, row_sum, np.zeros(middle.shape, middle.dtype))
-        )  # as if every row had its diagonal entry alone
+        alone = np.zeros(middle.shape, middle.dtype)  # as if every row had its diagonal entry alone
+        self._fill((w, out, row_sum, alone))
         return out
 
     def series(self, w: FloatArray, third: FloatArray, fourth: FloatArray) -> None:

@@ -65,7 +65,8 @@ class Multigrid(Preconditioner):
         Whether levels below the second are visited twice ("w") where they are at most three tenths of the one above.
     threshold : float
         In (0, 1]: a node depends on neighbours whose coupling is at least this share of its strongest. 0 leaves it to
-        the matrix: 0.5, or 0.7 where its couplings span decades and the strongest few of a row say it all.
+        the matrix: 0.5, or 0.7 where its couplings span decades (and ``block`` is 1): there the strongest few of a row
+        say it all.
     damping : float
         Of the Jacobi step that smooths the interpolation; 0 gives plain aggregation.
     width : int
@@ -219,7 +220,8 @@ class Multigrid(Preconditioner):
         if couplings and matrix.potential is not None:
             matrix.potential[:] = 0.0
         if not self._levels:
-            threshold = self.threshold or (_SELECTIVE if spans_decades(*rows, data) else _INCLUSIVE)
+            wide = self.block == 1 and spans_decades(*rows, data)
+            threshold = self.threshold or (_SELECTIVE if wide else _INCLUSIVE)
             recipe = Recipe(threshold, self.damping, self.width, self.coarsest, self.block)
             self._levels = descend(matrix, recipe)
         else:
