@@ -162,6 +162,18 @@ def test_resumes_bit_for_bit(spec: str, cut: int, tmp_path: Path) -> None:
     assert rest.history.energy == whole.history.energy
 
 
+@pytest.mark.parametrize("cut", [1, 2])
+def test_resumes_bit_for_bit_where_the_diagonal_has_just_been_given_up(cut: int, tmp_path: Path) -> None:
+    """Cut where multigrid is about to be built: it is built at the next point, not where the diagonal was taken."""
+    energy = ef.HeatDiffusion.random_baths(from_spec("road:6000").largest_component())
+    whole, path = ef.minimize(energy), tmp_path / "run.npz"
+    assert "inner iterations with the diagonal" in whole.message
+    ef.minimize(energy, max_iterations=cut, checkpoint=path)
+    rest = ef.resume(path, max_iterations=None)
+    assert rest.w.tobytes() == whole.w.tobytes()
+    assert rest.counts == whole.counts
+
+
 def test_only_the_first_step_is_an_opening(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the gradient of the start is zero, that step leaves a saddle point, and the next one is Newton's."""
     asked = []

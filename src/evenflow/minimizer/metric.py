@@ -272,10 +272,12 @@ class Metric:
                 self.build_couplings(problem, built_at, self._assemble(problem, built_at))
             else:
                 self.refresh(problem, built_at)
-        self.waiting, self._pause = bool(saved["waiting"]), 0
+        # Where nothing was built, the last refresh was the diagonal's, even if the waiting has ended since.
+        self.waiting, self._pause = bool(saved["waiting"]) or "built_at" not in saved, 0
         first = () if self.refreshed_at is None else self.refreshed_at
         if "refreshed_at" in saved and not np.array_equal(saved["refreshed_at"], first):
             self.refresh(problem, np.array(saved["refreshed_at"]))
+        self.waiting = bool(saved["waiting"])
         self.inverse = np.array(saved["inverse"]) if "inverse" in saved else None
         self.failures, self._pause = int(saved["failures"]), int(saved["pause"])
         if self.is_identity:
