@@ -231,9 +231,8 @@ class Solve:
 
     def _stage(self, stage: Stage, resume: Callable[[Solve, Stage], State] | None) -> tuple[StageReport, bool]:
         """Run one stage; tell whether the whole solve ends with it."""
-        self.stage = stage = type(stage)(**vars(stage))
-        # other solves may share them
-        stage.minimizer, stage.stop = replace(stage.minimizer), stage.stop.fresh()  # type: ignore[type-var]
+        minimizer = replace(stage.minimizer)  # type: ignore[type-var]  # other solves may share it, and the rule
+        self.stage = stage = replace(stage, minimizer=minimizer, stop=stage.stop.fresh())
         self.map = stage.reparametrization.fresh()
         self.stage_rng = self._generator()
         began = self.clock.seconds
@@ -405,7 +404,7 @@ class Solve:
     def _reset_rule(self, rule: StoppingRule, state: State) -> Status | None:
         """Show the rule the stage so far (one row when it begins, more after a resume); return its verdict."""
         rows = slice(self.progress_of_stage.first_row, len(self.history))
-        if rows.stop - rows.start == 1:
+        if rows.stop - rows.start == 1:  # nothing to replay
             rule.reset(state)
             return None
         past = copy.copy(state)

@@ -44,7 +44,7 @@ class KernelModule:
     columns : int
         Columns of slot data.
     quartic : bool
-        Whether the energy of each row is a polynomial of at most fourth degree, its pair terms quadratic.
+        Whether the term of each node is a polynomial of at most fourth degree, for d = 1.
     tail : tuple of str
         Names of the trailing kernel arguments.
     """

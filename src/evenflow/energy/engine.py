@@ -142,7 +142,7 @@ class Engine:
 
     @property
     def quartic(self) -> bool:
-        """Whether an energy with d = 1 and constant couplings is its own fourth-order expansion."""
+        """Whether the term of each node is a polynomial of at most fourth degree, for d = 1."""
         return self._kernels.quartic
 
     def _chunked(

@@ -24,14 +24,13 @@ class Forcing:
     ----------
     largest : float
     exponent : float
+    mismatch : float
+        Error of the decrease that the last model foretold, beside that decrease; at most 1.
 
     Attributes
     ----------
     eta : float
         The relative residual.
-    mismatch : float
-        Error of the decrease that the last model foretold, beside that decrease; at most 1, which it begins with
-        unless another is given.
 
     References
     ----------

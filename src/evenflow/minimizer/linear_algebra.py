@@ -22,7 +22,6 @@ __all__ = [
     "cg_direction",
     "change_products",
     "dot",
-    "gather_sizes",
     "invert_entries",
     "is_diagonally_dominant",
     "move",
@@ -212,14 +211,6 @@ def invert_entries(a: FloatArray, out: FloatArray) -> None:
     for i in range(a.size):
         b = abs(a[i])
         out[i] = 1.0 / (b if b > 1e-8 * mean else mean)
-
-
-@_sparse
-def gather_sizes(a: FloatArray, where: IntArray, inverted: bool, out: FloatArray) -> None:
-    """Write the sizes of some entries, or, if they are inverted, their inverses."""
-    for k in range(where.size):
-        b = a[where[k]]
-        out[k] = 1.0 / b if inverted else abs(b)
 
 
 @_sparse

@@ -11,7 +11,7 @@ import numpy as np
 
 from evenflow.energy.base import FloatArray
 from evenflow.errors import InputError
-from evenflow.minimizer.linear_algebra import Rows, gather_sizes, invert_entries, relative_change
+from evenflow.minimizer.linear_algebra import Rows, invert_entries, relative_change
 from evenflow.minimizer.node_terms import NodeTerms
 from evenflow.minimizer.problem import Problem
 from evenflow.preconditioner.base import Breakdown, Preconditioner
@@ -234,10 +234,9 @@ class Metric:
         """The diagonal that the operator holds at the unknowns with terms of higher order; empty for the identity."""
         if terms is None or self.is_identity:
             return np.zeros(0)
-        held = np.empty(len(terms.where))
-        inverted = self.inverse is not None
-        gather_sizes(self.inverse if inverted else self._diagonal, terms.where, inverted, held)
-        return held
+        if self.inverse is not None:
+            return 1.0 / self.inverse.take(terms.where)
+        return np.abs(self._diagonal.take(terms.where))
 
     def drift_at(self, problem: Problem, theta: FloatArray) -> float:
         """The same for the matrix at ``theta``."""

@@ -20,6 +20,7 @@ from evenflow.minimizer.model import Model
 from evenflow.minimizer.node_terms import NodeTerms
 from evenflow.minimizer.opening import opening_step
 from evenflow.minimizer.problem import Problem
+from evenflow.minimizer.remainder import Remainder
 from evenflow.minimizer.saddle import descend, probe
 from evenflow.minimizer.steihaug import End, Steihaug
 from evenflow.minimizer.watch import Watch
@@ -32,7 +33,6 @@ _SLOPE = 0.1  # of the line search: what a full Newton step along a quartic leav
 _LOOSE = 0.9  # the same for a step that was cut
 _CACHED = 100_000  # entries up to which a product with an assembled matrix is faster than without
 _SAFE, _SAFER = 1.5, 4.0  # times what is left to gain by the largest ratio; the diagonal hides slow modes for longer
-_FORGET = 0.25  # of the largest ratio known, after as long a solve as the one that found it
 _MARGIN = 0.8  # of the reduction that would do for good: what a solve foresees of its end is off by a fifth
 _LEVEL = 1e-10  # curvature, against the largest, that is neither up nor down where a saddle point is looked for
 _GROWTH = 3.0  # of the radius after a good step that it cut
@@ -155,12 +155,10 @@ class NewtonCG(Minimizer):
         self._z = np.empty(problem.size)
         mismatch = 0.0 if problem.quartic else 1.0
         self._radius, self._forcing = math.inf, Forcing(self.forcing, self.exponent, mismatch)
-        self._least = 0.0 if self._metric.is_identity else 0.5  # ratio where P is H, or nothing is known of it
-        self._known, self._depth = self._least, 1  # largest ratio believed in, iterations that found it
+        self._remainder = Remainder(least=0.0 if self._metric.is_identity else 0.5)  # what it is where P is H
         self._watch = Watch(self.patience, self.growth)
         self._square = 0.0  # g . P^-1 g, zero while P^-1 g is not at hand
         self._ahead = True  # looked ahead already
-        self._ratio, self._length = math.nan, 0  # largest ratio and iterations of the last solve
         self._stale, self._verified, self._failed = True, False, False
         self._opening, self._opened = problem.constant_couplings, ""  # whether the first step is one, and what it was
         self._first_norm = state.gradient_norm
@@ -196,13 +194,14 @@ class NewtonCG(Minimizer):
             return
         self._failed, self._ahead, self._model = False, False, None
         self._indefinite = solver.end is End.NEGATIVE
-        self._ratio, self._length, state.decrement = solver.ratio, solver.iterations, math.nan
+        self._remainder.ratio, self._remainder.length = solver.ratio, solver.iterations
+        state.decrement = math.nan
         self._forcing.compare(before - solver.decrease if length == 1.0 else math.nan, before, state.energy)
         self._adapt_radius(length)
         waited = self._metric.waiting
         self._stale |= self._watch.judge(solver, self._metric, changes=problem.has_hessian)
         if waited and not self._metric.waiting:  # what is known of P^-1 H is of another P
-            self._known = self._least
+            self._remainder.forget()
 
     def look_ahead(self, problem: Problem, state: State) -> None:
         """Build the model at the new point, aim the next inner solve, make sure that a minimum is near."""
@@ -277,7 +276,8 @@ class NewtonCG(Minimizer):
 
     def _solve(self, problem: Problem, state: State, model: Model) -> bool:
         """Inner solve; repeated after a refresh, then with the diagonal, if the preconditioner is at fault."""
-        until = {"energy": state.energy, "enough": _MARGIN * self.enough / self._care, "known": self._known}
+        enough, known = _MARGIN * self.enough / self._care, self._remainder.known
+        until = {"energy": state.energy, "enough": enough, "known": known}
         for attempt in range(3):
             if self._square == 0.0:
                 self._metric.apply(problem, state.gradient, self._z)
@@ -333,15 +333,11 @@ class NewtonCG(Minimizer):
         self._forcing.tighten(after / before)
         if problem.constant_couplings:
             self._forcing.trust()
-        if math.isnan(self._ratio):
+        if math.isnan(self._remainder.ratio):
             self._verified, state.decrement = False, math.nan
             return
-        if self._ratio >= self._known:
-            self._known, self._depth = self._ratio, self._length
-        else:  # a short solve has not seen the slowest mode: forget only slowly what longer ones have found
-            share = min(self._length / self._depth, 1.0) ** 2
-            self._known = max(_FORGET**share * self._known, self._ratio, self._least)
-        state.decrement = self._care * after * self._known
+        self._remainder.learn()
+        state.decrement = self._care * after * self._remainder.known
 
     @property
     def _care(self) -> float:
@@ -416,12 +412,12 @@ class NewtonCG(Minimizer):
     def export(self, state: State) -> dict[str, Any]:
         """Radius, forcing term, P^-1 g and the points that the preconditioner was built at."""
         return {
-            "radius": self._radius, "known": self._known, "depth": self._depth, "rate": self._watch.rate,
-            "eta": self._forcing.eta, "mismatch": self._forcing.mismatch,
-            "spent": self._watch.spent, "square": self._square, "stale": self._stale, "verified": self._verified,
-            "failed": self._failed, "indefinite": self._indefinite,
-            "ahead": self._ahead, "ratio": self._ratio, "length": self._length,
-            "opening": self._opening, "opened": self._opened, "surveyed": self._watch.surveyed,
+            "radius": self._radius, "eta": self._forcing.eta, "mismatch": self._forcing.mismatch,
+            "known": self._remainder.known, "depth": self._remainder.depth,
+            "ratio": self._remainder.ratio, "length": self._remainder.length,
+            "rate": self._watch.rate, "spent": self._watch.spent, "surveyed": self._watch.surveyed,
+            "square": self._square, "stale": self._stale, "verified": self._verified, "failed": self._failed,
+            "indefinite": self._indefinite, "ahead": self._ahead, "opening": self._opening, "opened": self._opened,
             "first_norm": self._first_norm, "has_model": self._model is not None,
             "light": self._model is not None and self._model.diagonal is not None, "z": self._z.copy(),
             "noise": self._search.noise, "scale": self._search.scale, **self._metric.export(),
@@ -434,13 +430,13 @@ class NewtonCG(Minimizer):
         self._metric.restore(problem, saved)
         self._radius = float(saved["radius"])
         self._forcing.eta, self._forcing.mismatch = float(saved["eta"]), float(saved["mismatch"])
-        self._known, self._depth = float(saved["known"]), int(saved["depth"])
+        self._remainder.known, self._remainder.depth = float(saved["known"]), int(saved["depth"])
+        self._remainder.ratio, self._remainder.length = float(saved["ratio"]), int(saved["length"])
         self._watch.rate, self._watch.spent = float(saved["rate"]), int(saved["spent"])
         self._square, self._stale = float(saved["square"]), bool(saved["stale"])
         self._verified, self._failed = bool(saved["verified"]), bool(saved["failed"])
         self._indefinite = bool(saved["indefinite"])
         self._ahead = bool(saved["ahead"])
-        self._ratio, self._length = float(saved["ratio"]), int(saved["length"])
         self._opening, self._opened = bool(saved["opening"]), str(saved["opened"])
         self._watch.surveyed = bool(saved["surveyed"])
         self._first_norm = float(saved["first_norm"])

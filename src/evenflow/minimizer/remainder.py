@@ -14,12 +14,56 @@ References
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, field
 
 from numba import njit
 
 from evenflow.energy.base import FloatArray
 
-__all__ = ["largest_ratio"]
+__all__ = ["Remainder", "largest_ratio"]
+
+_FORGET = 0.25  # of the largest ratio known, after as long a solve as the one that found it
+
+
+@dataclass
+class Remainder:
+    """What the inner solves so far have shown of the ratio.
+
+    Parameters
+    ----------
+    least : float
+        Ratio to believe in where nothing is known.
+
+    Attributes
+    ----------
+    known : float
+        Largest ratio believed in.
+    depth : int
+        Iterations of the solve that has shown it.
+    ratio, length : float and int
+        Ratio and iterations of the last solve; nan where it has shown none.
+    """
+
+    least: float
+    known: float = field(init=False)
+    depth: int = field(default=1, init=False)
+    ratio: float = field(default=math.nan, init=False)
+    length: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin again: what was known is of another preconditioner."""
+        self.known = self.least
+
+    def learn(self) -> None:
+        """Believe the last solve; if it was short it has not seen the slowest mode, so that little is forgotten."""
+        if self.ratio >= self.known:
+            self.known, self.depth = self.ratio, self.length
+        else:
+            share = min(self.length / self.depth, 1.0) ** 2
+            self.known = max(_FORGET**share * self.known, self.ratio, self.least)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -100,13 +100,8 @@ class Watch:
             return not metric.waiting
         if metric.is_diagonal or not changes or math.isnan(solver.ratio):
             return False
-        rate = _rate(solver)
+        rate = solver.iterations / max(-math.log10(max(solver.reduction, 1e-300)), 0.1)
         if self.rate == 0.0:
             self.rate = max(rate, 2.0)
             return False
         return rate > self.growth * self.rate
-
-
-def _rate(solver: Steihaug) -> float:
-    """Inner iterations for a digit of the residual."""
-    return solver.iterations / max(-math.log10(max(solver.reduction, 1e-300)), 0.1)

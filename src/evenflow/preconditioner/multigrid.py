@@ -220,8 +220,9 @@ class Multigrid(Preconditioner):
         if couplings and matrix.potential is not None:
             matrix.potential[:] = 0.0
         if not self._levels:
-            wide = self.block == 1 and spans_decades(*rows, data)
-            threshold = self.threshold or (_SELECTIVE if wide else _INCLUSIVE)
+            threshold = self.threshold
+            if threshold == 0.0:
+                threshold = _SELECTIVE if self.block == 1 and spans_decades(*rows, data) else _INCLUSIVE
             recipe = Recipe(threshold, self.damping, self.width, self.coarsest, self.block)
             self._levels = descend(matrix, recipe)
         else:
