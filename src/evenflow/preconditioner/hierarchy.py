@@ -27,6 +27,7 @@ from evenflow.preconditioner.interpolation import (
     repeat_rows,
     scale_rows,
 )
+from evenflow.preconditioner.minimum_degree import minimum_degree
 
 __all__ = ["Aggregated", "Direct", "Eliminated", "Level", "Matrix", "Recipe", "Smoothed", "descend"]
 
@@ -35,6 +36,7 @@ UintArray = npt.NDArray[np.uint32]
 TINY = 1e-10  # a pivot below this share of its diagonal entry is zero but for rounding
 _NOTHING = 1e-14
 _SPARSE = 6.0  # entries a row
+_SMALL = 4_096  # unknowns of a thin level that may be eliminated to the end
 _DENSE = 0.75  # entries of a coarse matrix beside those of the fine one
 
 
@@ -308,10 +310,11 @@ class Eliminated(Level):
         m = self.matrix
         if count_thin(m.rows[0]) < least * m.size:
             return False
-        self.order, self.first, self.second, self.fill, self.ends, used = elimination_order(m.ptr, m.idx)
-        self.p_ptr, self.p_idx, self.keep, ptr, idx, self.fold = elimination_pattern(
-            m.size, self.order, self.first, self.second, self.ends, used
-        )
+        found = minimum_degree(m.ptr, m.idx) if m.size <= _SMALL else None
+        if found is None or len(found[0]) < m.size:
+            found = elimination_order(m.ptr, m.idx)
+        self.order, self.p_ptr, self.p_idx, self.edge, self.fill, ends = found
+        self.keep, ptr, idx, self.fold = elimination_pattern(m.size, self.order, ends)
         self.p_val = np.empty(len(self.p_idx))
         self.sequence = np.concatenate([self.order, self.keep])
         self.coarse = Matrix(ptr, idx, np.empty(len(idx) + len(ptr) - 1))
@@ -323,7 +326,7 @@ class Eliminated(Level):
         m = self.matrix
         self.invert()
         zero, negative = elimination_values(
-            m.lower, m.pivots, self.order, self.first, self.second, self.fill, self.ends, self.keep, self.fold,
+            m.lower, m.pivots, self.order, self.p_ptr, self.p_idx, self.edge, self.fill, self.keep, self.fold,
             TINY, self.p_val, self.inverse, self.coarse.values, self.coarse_scale,
         )  # fmt: skip
         self.zero += zero

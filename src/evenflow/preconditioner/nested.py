@@ -14,7 +14,8 @@ from evenflow.preconditioner.hierarchy import Aggregated, Eliminated, Level
 __all__ = ["Expansion", "nested_iteration"]
 
 _SWEEPS = 2  # on the finest level
-_FOREST = 5  # cycles
+_CYCLES = 10  # at most, where a level is eliminated to the end
+_FOREST, _LOOPS = 5e-3, 0.2  # of the largest state: a cycle that moves nothing by more was the last there
 
 
 @dataclass
@@ -68,11 +69,6 @@ def nested_iteration(levels: list[Level], expansion: Expansion) -> FloatArray:
         for _ in range(_SWEEPS):
             quartic.backward(m.ptr, m.idx, m.lower, m.diagonal, expansion.series, x, expansion.r.copy())
         return x
-    if isinstance(level, Eliminated) and level.coarse.size == 0:
-        # a forest: there is nothing to nest on, and its cycles converge quadratically
-        for _ in range(_FOREST):
-            x += _cycle(levels, expansion.copy().move(level, x), visits=1)
-        return x
     return _refine(levels, expansion)
 
 
@@ -81,15 +77,24 @@ def _refine(levels: list[Level], expansion: Expansion) -> FloatArray:
     level, x = levels[0], np.zeros(len(expansion.r))
     if isinstance(level, Aggregated):
         _go_up(level, _refine(levels[1:], _go_down(level, expansion, x, expansion.r)), x)
-        again = expansion
     elif isinstance(level, Eliminated):
-        again = expansion.copy()
-        coarse = _eliminate(level, expansion, quartic.carry_elimination)
-        _substitute(level, expansion, _refine(levels[1:], coarse), x)
+        gathered = expansion.copy()
+        coarse = _eliminate(level, gathered, quartic.carry_elimination)
+        _substitute(level, gathered, _refine(levels[1:], coarse), x)
+        if level.coarse.size == 0:
+            _repeat(levels, expansion, x, _LOOPS if len(level.fill) else _FOREST)
+            return x
     else:
         return _settle(level, expansion)
-    x += _cycle(levels, again.move(level, x), visits=1)
+    x += _cycle(levels, expansion.move(level, x), visits=1)
     return x
+
+
+def _repeat(levels: list[Level], expansion: Expansion, x: FloatArray, settled: float) -> None:
+    """Cycles where there is nothing to nest on; they converge quadratically where it is a forest."""
+    for _ in range(_CYCLES):
+        if quartic.add(_cycle(levels, expansion.copy().move(levels[0], x)), x) <= settled:
+            return
 
 
 def _cycle(levels: list[Level], expansion: Expansion, visits: int = 2) -> FloatArray:

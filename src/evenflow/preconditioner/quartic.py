@@ -10,6 +10,7 @@ import numpy as np
 from numba import njit
 
 __all__ = [
+    "add",
     "backward",
     "carry",
     "carry_elimination",
@@ -117,6 +118,18 @@ def subtract(ptr, idx, val, diagonal, series, x, r):  # type: ignore[no-untyped-
 
 
 @_scalar
+def add(change, x):  # type: ignore[no-untyped-def]
+    """Add a change to x; return how large it is beside what comes out, entries of largest size."""
+    largest = 0.0
+    size = 0.0
+    for i in range(len(x)):
+        x[i] += change[i]
+        largest = max(largest, abs(change[i]))
+        size = max(size, abs(x[i]))
+    return largest / size if size > 0.0 else 0.0
+
+
+@_scalar
 def settle(ptr, idx, val, diagonal, r, series, x):  # type: ignore[no-untyped-def]
     """Symmetric Gauss-Seidel sweeps from zero until they move nothing much, for a small level."""
     x[:] = 0.0
@@ -130,13 +143,7 @@ def settle(ptr, idx, val, diagonal, r, series, x):  # type: ignore[no-untyped-de
         recentre(moved, x)
         forward(ptr, idx, val, diagonal, s, moved, change, residual)
         backward(ptr, idx, val, diagonal, moved, change, s)
-        largest = 0.0
-        size = 0.0
-        for i in range(len(x)):
-            x[i] += change[i]
-            largest = max(largest, abs(change[i]))
-            size = max(size, abs(x[i]))
-        if largest <= _SETTLED * size:
+        if add(change, x) <= _SETTLED:
             break
 
 

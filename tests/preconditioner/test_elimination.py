@@ -1,0 +1,82 @@
+"""Elimination: exact on what it takes away, and to the end only where that makes little new."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evenflow import gallery
+from evenflow.graph import Graph
+from evenflow.preconditioner import Multigrid
+from evenflow.preconditioner.elimination import elimination_order
+from evenflow.preconditioner.minimum_degree import minimum_degree
+
+
+def lower(matrix: sp.csr_array) -> tuple[np.ndarray, np.ndarray]:
+    """Strictly lower rows."""
+    rows = sp.csr_array(sp.tril(matrix, -1))
+    rows.sort_indices()
+    return rows.indptr.astype(np.uint32), rows.indices.astype(np.uint32)
+
+
+def tree_and_loops(n: int, loops: int, seed: int, hub: int) -> sp.csr_array:
+    """Couplings of a random tree, some more edges, and node 0 with its first ``hub`` successors; held a little."""
+    rng = np.random.default_rng(seed)
+    ends = [(k, int(rng.integers(k))) for k in range(1, n)]
+    ends += [tuple(rng.choice(n, 2, replace=False)) for _ in range(loops)]
+    ends += [(0, k) for k in range(1, min(hub, n - 1) + 1)]
+    i, j = np.array(ends).T
+    weights = 10.0 ** rng.uniform(-1, 1, len(i))
+    couplings = sp.coo_array((weights, (i, j)), shape=(n, n)).tocsr()
+    couplings = couplings + couplings.T
+    return sp.csr_array(sp.diags_array(couplings.sum(axis=1) + rng.uniform(0, 1e-2, n)) - couplings)
+
+
+@given(
+    n=st.integers(2, 120), loops=st.integers(0, 60), seed=st.integers(0, 10_000), hub=st.sampled_from([0, 0, 40, 90])
+)
+def test_to_the_end_is_exact(n: int, loops: int, seed: int, hub: int) -> None:
+    """Whether or not two nodes with many neighbours have several edges in common."""
+    matrix = tree_and_loops(n, loops, seed, hub)
+    order, l_ptr, l_idx, l_edge, fill, ends = minimum_degree(*lower(matrix))
+    assert len(order) in (0, n)
+    if len(order) == n:
+        assert sorted(order) == list(range(n))
+        turn = np.argsort(order)
+        degrees = np.diff(l_ptr).astype(int)
+        assert (turn[l_idx] > np.repeat(np.arange(n), degrees)).all()  # neighbours are eliminated later
+        assert len(fill) == (degrees * (degrees - 1) // 2).sum()
+        assert (l_edge < len(ends) // 2).all()
+        multigrid = Multigrid(coarsest=1)
+        multigrid.refresh(matrix)
+        if "aggregated" not in str(multigrid):
+            x = np.random.default_rng(seed).normal(size=n)
+            np.testing.assert_allclose(multigrid.apply(matrix @ x), x, rtol=1e-8, atol=1e-8)
+
+
+def test_a_small_road_network_is_eliminated_to_the_end() -> None:
+    graph = gallery.from_spec("road:1500")
+    matrix = sp.csr_array(graph.laplacian + sp.diags_array(np.full(graph.n_nodes, 1e-3)))
+    multigrid = Multigrid()
+    multigrid.refresh(matrix)
+    assert [level.matrix.size for level in multigrid._levels] == [graph.n_nodes, 0]
+    x = np.random.default_rng(1).normal(size=graph.n_nodes)
+    np.testing.assert_allclose(multigrid.apply(matrix @ x), x, rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize("graph", [gallery.lattice(40, 40), gallery.from_spec("ba:500:m=3"), gallery.lattice(8, 8, 8)])
+def test_much_new_is_not_made(graph: Graph) -> None:
+    assert len(minimum_degree(*lower(graph.laplacian))[0]) == 0
+
+
+@given(n=st.integers(2, 120), loops=st.integers(0, 120), seed=st.integers(0, 10_000))
+def test_one_sweep_takes_nodes_with_at_most_two_neighbours(n: int, loops: int, seed: int) -> None:
+    matrix = tree_and_loops(n, loops, seed, 0)
+    order, l_ptr, _, _, fill, _ = elimination_order(*lower(matrix))
+    degrees = np.diff(l_ptr).astype(int)
+    assert len(set(order.tolist())) == len(order)
+    assert (degrees <= 2).all()
+    assert len(fill) == (degrees == 2).sum()
