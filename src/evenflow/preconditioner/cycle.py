@@ -166,6 +166,7 @@ def run_cycle(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
     """
     last = len(table) - 1
     visits = np.zeros(last + 1, np.int64)
+    nothing = r[:0]
     level = 0
     down = True
     while True:
@@ -211,6 +212,9 @@ def run_cycle(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
                 _substitute(mp, mi, mv, dinv, seq, coarse_x, ss, xx)
         elif kind == DIRECT:
             _solve_dense(dense, rr, xx)
+        elif kind == ELIMINATE:  # to the end
+            _eliminate(mp, mi, mv, seq, rr, ss, nothing)
+            _substitute(mp, mi, mv, dinv, seq, nothing, ss, xx)
         else:
             _forward(mp, mi, mv, dinv, rr, xx, ss)
             ss[:] = rr

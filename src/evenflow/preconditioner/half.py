@@ -44,25 +44,35 @@ def precedes(j, i, n):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def find_lower(indptr, indices, ptr, idx, place, centre):  # type: ignore[no-untyped-def]
+def find_lower(indptr, indices, data, ptr, idx, place, centre, values, reach):  # type: ignore[no-untyped-def]
     """Write the strictly lower rows of a canonical CSR matrix, where their values are stored, and where the diagonal.
 
-    The place of a diagonal entry that is not stored is the number of entries. Returns how many entries are lower.
+    The place of a diagonal entry that is not stored is the number of entries. With them the values, lower ones and
+    then the diagonal, and the sum of the sizes of the couplings of each node. Returns how many entries are lower.
     """
     n = len(indptr) - 1
     t = 0
     ptr[0] = 0
+    reach[:] = 0.0
     for i in range(n):
         centre[i] = len(indices)
+        total = 0.0
         for k in range(indptr[i], indptr[i + 1]):
             j = indices[k]
             if j == i:
                 centre[i] = k
             elif precedes(j, i, n):
+                a = data[k]
                 idx[t] = j
                 place[t] = k
+                values[t] = a
                 t += 1
+                total += abs(a)
+                reach[j] += abs(a)
+        reach[i] += total
         ptr[i + 1] = t
+    for i in range(n):
+        values[t + i] = data[centre[i]] if centre[i] < len(data) else 0.0
     return t
 
 

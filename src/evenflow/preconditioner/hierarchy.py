@@ -57,7 +57,8 @@ class Matrix:
 
     The pattern of the full rows is given on the finest level, and found when it is first asked for on others. Their
     values ``data`` are kept only while levels are built. ``recoupled``: whether ``values`` differ from the last
-    refresh. ``potential``, where it is given, is the part of the diagonal that ``values`` leave out.
+    refresh. ``potential``, where it is given, is the part of the diagonal that ``values`` leave out, and ``reach`` the
+    sum of the sizes of the couplings of each row, once it was asked for.
     """
 
     ptr: UintArray
@@ -67,7 +68,7 @@ class Matrix:
     data: FloatArray | None = None
     recoupled: bool = True
     potential: FloatArray | None = None
-    _reach: FloatArray | None = None
+    reach: FloatArray | None = None
     _slot: UintArray | None = None
 
     @property
@@ -96,17 +97,17 @@ class Matrix:
         Only if it is negative nowhere; else the matrix stays whole.
         """
         apart = self.potential is not None
-        if self.recoupled or self._reach is None:
-            self._reach = reach(self.ptr, self.idx, self.lower)
+        if self.reach is None:
+            self.reach = reach(self.ptr, self.idx, self.lower)
         self.potential = self.beyond_couplings(self.diagonal)
         if self.potential is not None:
-            self.diagonal[:] = self._reach
+            self.diagonal[:] = self.reach
         self.recoupled |= apart != (self.potential is not None)
 
     def beyond_couplings(self, diagonal: FloatArray) -> FloatArray | None:
         """What diagonal entries have beyond the couplings of their rows; None where that is negative somewhere."""
         potential = np.empty(self.size)
-        return potential if subtract_reach(diagonal, self._reach, _NOTHING, potential) else None
+        return potential if subtract_reach(diagonal, self.reach, _NOTHING, potential) else None
 
     @property
     def entries(self) -> int:
@@ -342,7 +343,7 @@ def descend(matrix: Matrix, recipe: Recipe, max_levels: int = 40) -> list[Level]
         level.refresh()
         matrix.data = None  # the finest one's belong to the caller, and all may change
         levels.append(level)
-        if not isinstance(level, Aggregated | Eliminated):
+        if not isinstance(level, Aggregated | Eliminated) or level.coarse.size == 0:
             return levels
         matrix, scale = level.coarse, level.coarse_scale
 

@@ -212,10 +212,15 @@ class Multigrid(Preconditioner):
         pattern = self._pattern
         assert pattern is not None
         rows = (pattern.indptr, pattern.indices)
-        matrix = self._levels[0].matrix if self._levels else self._finest(rows)
+        if self._levels:
+            matrix = self._levels[0].matrix
+            assert self._places is not None
+            matrix.recoupled = bool(take_values(data, *self._places, matrix.values))
+            if matrix.recoupled:
+                matrix.reach = None
+        else:
+            matrix = self._finest(rows, data)
         matrix.data = data
-        assert self._places is not None
-        matrix.recoupled = bool(take_values(data, *self._places, matrix.values)) or not self._levels
         matrix.separate()
         if couplings and matrix.potential is not None:
             matrix.potential[:] = 0.0
@@ -239,14 +244,14 @@ class Multigrid(Preconditioner):
         if isinstance(coarsest, Direct):
             coarsest.factor()
 
-    def _finest(self, rows: tuple[UintArray, UintArray]) -> Matrix:
-        """The matrix of the finest level, its values still to come."""
+    def _finest(self, rows: tuple[UintArray, UintArray], data: FloatArray) -> Matrix:
+        """The matrix of the finest level."""
         size, room = len(rows[0]) - 1, len(rows[1])  # what is not used is not touched
         ptr, idx, place = np.empty(size + 1, np.uint32), np.empty(room, np.uint32), np.empty(room, np.uint32)
-        centre = np.empty(size, np.uint32)
-        count = int(find_lower(*rows, ptr, idx, place, centre))
+        centre, values, reach = np.empty(size, np.uint32), np.empty(room + size), np.empty(size)
+        count = int(find_lower(*rows, data, ptr, idx, place, centre, values, reach))
         self._places = place[:count], centre
-        return Matrix(ptr, idx[:count], np.zeros(count + size), rows)
+        return Matrix(ptr, idx[:count], values[: count + size], rows, reach=reach)
 
     def _visits(self, k: int) -> int:
         """How often a cycle visits level k on each visit of the level above."""

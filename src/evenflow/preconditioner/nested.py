@@ -80,10 +80,11 @@ def _refine(levels: list[Level], expansion: Expansion) -> FloatArray:
     elif isinstance(level, Eliminated):
         gathered = expansion.copy()
         coarse = _eliminate(level, gathered, quartic.carry_elimination)
-        _substitute(level, gathered, _refine(levels[1:], coarse), x)
         if level.coarse.size == 0:
+            _substitute(level, gathered, coarse.r, x)
             _repeat(levels, expansion, x, _LOOPS if len(level.fill) else _FOREST)
             return x
+        _substitute(level, gathered, _refine(levels[1:], coarse), x)
     else:
         return _settle(level, expansion)
     x += _cycle(levels, expansion.move(level, x), visits=1)
@@ -102,7 +103,8 @@ def _cycle(levels: list[Level], expansion: Expansion, visits: int = 2) -> FloatA
     level, x = levels[0], np.zeros(len(expansion.r))
     if isinstance(level, Eliminated):
         coarse = _eliminate(level, expansion, quartic.settle_elimination)
-        _substitute(level, expansion, _cycle(levels[1:], coarse, visits), x)
+        kept = coarse.r if level.coarse.size == 0 else _cycle(levels[1:], coarse, visits)
+        _substitute(level, expansion, kept, x)
         return x
     if not isinstance(level, Aggregated):
         return _settle(level, expansion)

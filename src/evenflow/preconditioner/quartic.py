@@ -54,14 +54,16 @@ def convex_series(potential, third, fourth, diagonal, series):  # type: ignore[n
 
 @_scalar
 def _solve_node(d, c2, c3, c4, t, x):  # type: ignore[no-untyped-def]
-    """Root of d x + c2 x + c3 x^2/2 + c4 x^3/6 = t, which grows with x, by Newton's method from x."""
+    """Root of d x + c2 x + c3 x^2/2 + c4 x^3/6 = t, which grows with x, by Halley's method from x."""
     if c4 == 0.0:
         return t / (d + c2) if d + c2 > 0.0 else x
     for _ in range(_TRIALS):
         slope = d + c2 + x * (c3 + 0.5 * c4 * x)
         if not slope > 0.0:
             break
-        step = (t - x * (d + c2 + x * (0.5 * c3 + c4 / 6.0 * x))) / slope
+        lack = t - x * (d + c2 + x * (0.5 * c3 + c4 / 6.0 * x))
+        whole = slope * slope + 0.5 * lack * (c3 + c4 * x)
+        step = lack * slope / whole if whole > 0.0 else lack / slope
         x += step
         if abs(step) <= _CLOSE * abs(x):
             break
