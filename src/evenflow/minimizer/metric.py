@@ -19,6 +19,8 @@ from evenflow.preconditioner.base import Breakdown, Preconditioner
 if TYPE_CHECKING:
     import scipy.sparse as sp
 
+    from evenflow.preconditioner.cycle import CycleArguments
+
 __all__ = ["Metric", "Source"]
 
 Source = Literal["hessian", "curvature"]
@@ -90,6 +92,11 @@ class Metric:
     def flexible(self) -> bool:
         """Whether the operator may change from one application to the next."""
         return self.inverse is None and bool(getattr(self.preconditioner, "flexible", False))
+
+    @property
+    def cycle(self) -> CycleArguments | None:
+        """What compiled code needs to apply the operator, where it is one cycle of multigrid."""
+        return None if self.preconditioner is None or self.inverse is not None else self.preconditioner.cycle_arguments
 
     @property
     def caution(self) -> float:

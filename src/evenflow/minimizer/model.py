@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from evenflow.energy.base import FloatArray, HessianProduct
-from evenflow.minimizer.linear_algebra import Rows, dot
+from evenflow.minimizer.linear_algebra import IntArray, Rows, dot
 from evenflow.minimizer.node_terms import NodeTerms
 
 if TYPE_CHECKING:
@@ -37,6 +37,13 @@ class Model:
     product: HessianProduct | None = None
     diagonal: FloatArray | None = None
     terms: NodeTerms | None = None
+
+    @property
+    def assembled(self) -> tuple[IntArray, IntArray, FloatArray] | None:
+        """The Hessian as (indptr, indices, data), where products with it are made so."""
+        if self.product is not None or self.hessian is None or self.rows is None:
+            return None
+        return self.rows.indptr, self.rows.indices, self.hessian.data
 
     def quadratic(self) -> Model:
         """The model up to second order."""

@@ -304,9 +304,11 @@ class NewtonCG(Minimizer):
         metric, watch, solver = self._metric, self._watch, self._solver
         limit = min(watch.trial, self.max_inner) if metric.waiting else self.max_inner
         solver.solve(
-            model, b, z, metric.inverse, lambda r, out: metric.apply(problem, r, out), held=metric.held(model.terms),
-            flexible=metric.flexible, radius=self._radius, tolerance=tolerance, limit=limit, **options,
+            model, b, z, metric.inverse, lambda r, out: metric.apply(problem, r, out), cycle=metric.cycle,
+            held=metric.held(model.terms), flexible=metric.flexible, radius=self._radius, tolerance=tolerance,
+            limit=limit, **options,
         )  # fmt: skip
+        problem.counts.preconditioner += solver.cycles
         if metric.waiting and solver.end is End.EXHAUSTED:
             solver.proceed(min(watch.grant(solver), self.max_inner))
         if model.product is None:

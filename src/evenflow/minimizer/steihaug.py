@@ -1,7 +1,7 @@
 """Conjugate gradients on the model of an energy inside a trust region, one compiled body for every operator.
 
-The recurrences live in a short array so that the compiled loop (diagonal metric, assembled Hessian) and the
-interpreted one (any metric, any Hessian product) run the same code.
+The recurrences live in a short array so that the compiled loops (assembled Hessian, diagonal metric or one cycle of
+multigrid) and the interpreted one (any metric, any Hessian product) run the same code.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from evenflow.minimizer.linear_algebra import IntArray, spmv_dot
 from evenflow.minimizer.model import Model
 from evenflow.minimizer.node_terms import NodeTerms, bend_along, follow, least_along, take_secant
 from evenflow.minimizer.remainder import largest_ratio
+from evenflow.preconditioner.cycle import CycleArguments, run_cycle
 
 __all__ = ["End", "Steihaug"]
 
@@ -289,6 +290,44 @@ def _solve_diagonal(
     return limit, _EXHAUSTED
 
 
+@_scalar
+def _solve_cycles(
+    indptr: IntArray,
+    indices: IntArray,
+    data: FloatArray,
+    cycle: CycleArguments,
+    work: FloatArray,
+    c: FloatArray,
+    radius: float,
+    bound: float,
+    first: int,
+    limit: int,
+    flexible: bool,
+    where: IntArray,
+    third: FloatArray,
+    fourth: FloatArray,
+    held: FloatArray,
+    gains: FloatArray,
+    squares: FloatArray,
+) -> tuple[int, int, int]:
+    """The whole solve with an assembled Hessian and multigrid, and how many cycles it took."""
+    x, r, z, d, Hd = work[0], work[1], work[2], work[3], work[4]
+    cycles = 0
+    for k in range(first, limit):
+        if k > 0:
+            run_cycle(r, z, *cycle)
+            cycles += 1
+            if not _redirect(c, squares[k - 1], flexible, r, z, Hd, d):
+                return k, _BROKEN, cycles
+        kappa = spmv_dot(indptr, indices, data, d, Hd)
+        end = _move(c, kappa, radius, bound, k, d, Hd, x, r, where, third, fourth, held, gains, squares)
+        if end == _LEVEL:
+            return k, _SOLVED, cycles
+        if end != 0:
+            return k + 1, end, cycles
+    return limit, _EXHAUSTED, cycles
+
+
 def _digits(before: float, after: float) -> float:
     """Digits by which the root of a square has fallen, at least 0."""
     return 0.5 * math.log10(before / after) if before > after > 0.0 else 0.0
@@ -312,6 +351,8 @@ class Steihaug:
         The step.
     end : End
     iterations : int
+    cycles : int
+        Of multigrid, where ``apply`` was not asked for them.
     norm : float
         Of the step, in the norm of the metric.
     decrease : float
@@ -361,8 +402,11 @@ class Steihaug:
         enough: float = 0.0,
         known: float = 0.0,
         held: FloatArray = _NOTHING_HELD,
+        cycle: CycleArguments | None = None,
     ) -> None:
         """Solve for the gradient ``g`` with ``z0 = P^-1 g``; ``inverse`` if P is diagonal, else ``apply``.
+
+        ``cycle`` is what :func:`~evenflow.preconditioner.cycle.run_cycle` takes, if that is what ``apply`` does.
 
         The solve ends at the relative residual ``tolerance``, where no more than the share ``enough`` of the energy,
         which begins at ``energy``, is left to gain by its ``ratio``, or by ``known`` if that is larger, or
@@ -377,20 +421,24 @@ class Steihaug:
         terms = higher.where, higher.third, higher.fourth, held
         if inverse is not None and len(higher.where) > 0:
             inverse = inverse.copy()  # it follows the point
-        self._task = model, terms, inverse, apply, flexible or len(higher.where) > 0, radius, tolerance
-        self.iterations = 0
+        self._task = model, terms, inverse, apply, cycle, flexible or len(higher.where) > 0, radius, tolerance
+        self.iterations = self.cycles = 0
         self.proceed(limit)
 
     def proceed(self, limit: int) -> None:
         """Go on with a solve that ended as EXHAUSTED, up to ``limit`` iterations in all, if these are more."""
         if limit <= self.iterations:
             return
-        model, terms, inverse, apply, flexible, radius, tolerance = self._task
-        c, hessian, rows = self._c, model.hessian, model.rows
-        if model.product is None and hessian is not None and rows is not None and inverse is not None:
+        model, terms, inverse, apply, cycle, flexible, radius, tolerance = self._task
+        c, books, matrix = self._c, (self._gains, self._squares), model.assembled
+        if matrix is not None and inverse is not None:
             self.iterations, end = _solve_diagonal(
-                rows.indptr, rows.indices, hessian.data, inverse, self._work, c, radius, tolerance,
-                self.iterations, limit, *terms, self._gains, self._squares,
+                *matrix, inverse, self._work, c, radius, tolerance, self.iterations, limit, *terms, *books
+            )  # fmt: skip
+        elif matrix is not None and cycle is not None:
+            bound = tolerance * tolerance * c[_RZ0]
+            self.iterations, end, self.cycles = _solve_cycles(
+                *matrix, cycle, self._work, c, radius, bound, self.iterations, limit, flexible, *terms, *books
             )  # fmt: skip
         else:
             self.iterations, end = self._solve_general(model, terms, apply, flexible, radius, tolerance, limit)

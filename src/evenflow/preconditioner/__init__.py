@@ -75,7 +75,8 @@ def build_preconditioner(name: str, energy: BaseEnergy | None = None, **options:
         raise InputError(f"preconditioner={name!r}: expected one of {', '.join(PRECONDITIONERS)}")
     if energy is not None and len(energy.shape) == 2 and name in ("multigrid", "pyamg"):
         options.setdefault("block", int(energy.shape[1]))
-    return __getattr__(PRECONDITIONERS[name])(**options)
+    found = PRECONDITIONERS[name]
+    return (globals().get(found) or __getattr__(found))(**options)
 
 
 def __getattr__(name: str) -> Any:

@@ -13,6 +13,8 @@ from evenflow.energy.base import FloatArray
 if TYPE_CHECKING:
     import scipy.sparse as sp
 
+    from evenflow.preconditioner.cycle import CycleArguments
+
 __all__ = ["Breakdown", "Preconditioner", "PreconditionerCost"]
 
 
@@ -59,6 +61,11 @@ class Preconditioner(ABC):
     def refresh_cost(self) -> float:
         """About what the next refresh costs, in applications, if the pattern of the matrix is the same."""
         return 10.0
+
+    @property
+    def cycle_arguments(self) -> CycleArguments | None:
+        """What compiled code needs to apply P^-1 itself, where that is one cycle of multigrid."""
+        return None
 
     @abstractmethod
     def refresh(self, matrix: sp.csr_array) -> None:

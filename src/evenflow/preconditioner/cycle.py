@@ -7,10 +7,15 @@ symmetric positive definite whatever the signs of the matrix. Levels below the f
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 
-__all__ = ["AGGREGATE", "DIRECT", "ELIMINATE", "SMOOTH", "run_cycle"]
+__all__ = ["AGGREGATE", "DIRECT", "ELIMINATE", "SMOOTH", "CycleArguments", "run_cycle"]
+
+CycleArguments = tuple[Any, ...]
+"""What :func:`run_cycle` takes after ``r`` and ``out``."""
 
 AGGREGATE = 0
 ELIMINATE = 1

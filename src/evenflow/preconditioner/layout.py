@@ -53,7 +53,7 @@ class Layout:
         self._indices = [np.concatenate(parts) for parts in (ptr, idx, nodes)]
         self._values, self._pivots = np.empty(entries), np.zeros(at)
         self._spare, self._work = np.empty(levels[0].matrix.size), np.empty((4, at))
-        self.arguments: tuple[Any, ...] = ()
+        self.arguments: cycle.CycleArguments = ()
 
     def fill(self, levels: list[Level]) -> None:
         """Take over the numbers of the levels after a refresh."""

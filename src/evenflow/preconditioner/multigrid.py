@@ -12,6 +12,7 @@ from evenflow.energy.base import FloatArray
 from evenflow.errors import InputError
 from evenflow.preconditioner import cycle
 from evenflow.preconditioner.base import Preconditioner, PreconditionerCost
+from evenflow.preconditioner.cycle import CycleArguments
 from evenflow.preconditioner.definite import definite_part
 from evenflow.preconditioner.half import find_lower, take_values
 from evenflow.preconditioner.hierarchy import Aggregated, Direct, Level, Matrix, Recipe, UintArray, descend
@@ -139,6 +140,11 @@ class Multigrid(Preconditioner):
     def refresh_cost(self) -> float:
         """One application where only the potential changes, about three otherwise (when last refreshed)."""
         return 1.0 if self._levels and self._levels[0].matrix.potential is not None else 3.0
+
+    @property
+    def cycle_arguments(self) -> CycleArguments | None:
+        """What :func:`~evenflow.preconditioner.cycle.run_cycle` takes after ``r`` and ``out``."""
+        return None if self._layout is None else self._layout.arguments
 
     def reset(self) -> None:
         """Forget the hierarchy: the next refresh builds it anew."""
