@@ -35,6 +35,7 @@ UintArray = npt.NDArray[np.uint32]
 
 TINY = 1e-10  # a pivot below this share of its diagonal entry is zero but for rounding
 _NOTHING = 1e-14
+_NO_SCALE = np.zeros(0)
 _SPARSE = 6.0  # entries a row
 _SMALL = 4_096  # unknowns of a thin level that may be eliminated to the end
 _DENSE = 0.75  # entries of a coarse matrix beside those of the fine one
@@ -53,7 +54,7 @@ class Recipe:
 
 @dataclass
 class Matrix:
-    """A symmetric matrix: strictly lower rows and diagonal in one array, and its full rows.
+    """A symmetric matrix: strictly lower rows (``lower``) and ``diagonal`` in one array, and its full rows.
 
     The pattern of the full rows is given on the finest level, and found when it is first asked for on others. Their
     values ``data`` are kept only while levels are built. ``recoupled``: whether ``values`` differ from the last
@@ -69,22 +70,14 @@ class Matrix:
     recoupled: bool = True
     potential: FloatArray | None = None
     reach: FloatArray | None = None
+    size: int = field(init=False)
+    lower: FloatArray = field(init=False)
+    diagonal: FloatArray = field(init=False)
     _slot: UintArray | None = None
 
-    @property
-    def size(self) -> int:
-        """Number of rows."""
-        return len(self.ptr) - 1
-
-    @property
-    def lower(self) -> FloatArray:
-        """Strictly lower values."""
-        return self.values[: len(self.idx)]
-
-    @property
-    def diagonal(self) -> FloatArray:
-        """Diagonal entries, without the potential."""
-        return self.values[len(self.idx) :]
+    def __post_init__(self) -> None:
+        self.size = len(self.ptr) - 1
+        self.lower, self.diagonal = self.values[: len(self.idx)], self.values[len(self.idx) :]
 
     @property
     def pivots(self) -> FloatArray:
@@ -165,7 +158,7 @@ class Level:
         if len(self.inverse) != m.size:
             self.inverse = np.empty(m.size)
         # on the finest level only what is nothing beside the other entries is zero
-        scale, tiny = (np.zeros(0), _NOTHING) if self.scale is None else (self.scale, TINY)
+        scale, tiny = (_NO_SCALE, _NOTHING) if self.scale is None else (self.scale, TINY)
         apart = m.potential is not None
         self.zero, self.negative = invert_pivots(
             m.diagonal, m.potential if apart else m.diagonal, apart, scale, tiny, NEGATIVE, self.inverse
@@ -289,9 +282,11 @@ class Aggregated(Level):
             return
         if m.recoupled:
             self._multiply(self.plain, self.couplings_scale)
-        coarse.recoupled, coarse.potential = m.recoupled, np.zeros(coarse.size)
-        carry_potential(self.p_ptr, self.p_idx, self.plain, m.diagonal, m.potential, self.p_val, coarse.potential)
-        np.add(self.couplings_scale, coarse.potential, out=self.coarse_scale)
+        coarse.recoupled, coarse.potential = m.recoupled, np.empty(coarse.size)
+        carry_potential(
+            self.p_ptr, self.p_idx, self.plain, m.diagonal, m.potential, self.couplings_scale, self.p_val,
+            coarse.potential, self.coarse_scale,
+        )  # fmt: skip
 
     def _multiply(self, p_val: FloatArray, scale: FloatArray) -> None:
         """Coarse matrix of the values of this one, for these interpolation weights."""

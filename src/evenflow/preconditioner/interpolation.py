@@ -128,12 +128,14 @@ def scale_rows(ptr, val, size, diagonal, out):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def carry_potential(ptr, idx, val, diagonal, potential, out, coarse):  # type: ignore[no-untyped-def]
-    """Scale each row by the share of the couplings, and add to ``coarse`` the potential that the coarse nodes feel.
+def carry_potential(ptr, idx, val, diagonal, potential, couplings, out, coarse, coarse_scale):  # type: ignore[no-untyped-def]
+    """Scale each row by the share of the couplings, and write the potential that the coarse nodes feel.
 
     A node with couplings d and potential s follows its neighbours by d / (d + s); what they feel through it is
-    s d / (d + s): all of a weak potential, no more than the couplings of a strong one.
+    s d / (d + s): all of a weak potential, no more than the couplings of a strong one. ``coarse_scale`` becomes the
+    size of the coarse pivots, of which ``couplings`` is the part of the couplings.
     """
+    coarse[:] = 0.0
     for i in range(len(ptr) - 1):
         d, s = diagonal[i], potential[i]
         share = d / (d + s) if s > 0.0 else 1.0
@@ -141,6 +143,8 @@ def carry_potential(ptr, idx, val, diagonal, potential, out, coarse):  # type: i
         for q in range(ptr[i], ptr[i + 1]):
             out[q] = share * val[q]
             coarse[idx[q]] += felt * val[q]
+    for c in range(len(coarse)):
+        coarse_scale[c] = couplings[c] + coarse[c]
 
 
 @njit(cache=True, nogil=True)

@@ -34,23 +34,23 @@ class Layout:
     """
 
     def __init__(self, levels: list[Level], visits: list[int]) -> None:
-        self._table = np.zeros((len(levels), 9), np.int64)
+        table: list[tuple[int, ...]] = []
         ptr, idx, nodes = [np.zeros(1, np.uint32)], [_NO_INDEX], [_NO_INDEX]
         rows, entries, at = 1, 0, 0
         for k, level in enumerate(levels):
             (m_ptr, m_idx, sequence), (p_ptr, p_idx) = _indices(level)
-            size = level.matrix.size
-            self._table[k, : cycle.ROWS] = level.kind, size, visits[k]
-            self._table[k, cycle.PIVOTS] = len(m_ptr) - 1
+            size, pivots = level.matrix.size, len(m_ptr) - 1
             if k == 0:
+                table.append((level.kind, size, visits[k], 0, 0, 0, 0, 0, pivots))
                 continue
-            places = rows, entries, rows + len(m_ptr), entries + len(m_idx), at
-            self._table[k, cycle.ROWS : cycle.PIVOTS] = places
-            ptr += [m_ptr, p_ptr]
-            idx += [m_idx, p_idx]
-            nodes += [sequence, np.zeros(size - len(sequence), np.uint32)]
-            rows, entries, at = rows + len(m_ptr) + len(p_ptr), entries + len(m_idx) + len(p_idx), at + size
-        self._indices = [np.concatenate(parts) for parts in (ptr, idx, nodes)]
+            below, beyond = rows + len(m_ptr), entries + len(m_idx)
+            table.append((level.kind, size, visits[k], rows, entries, below, beyond, at, pivots))
+            ptr += m_ptr, p_ptr
+            idx += m_idx, p_idx
+            nodes.append(sequence if len(sequence) == size else np.zeros(size, np.uint32))
+            rows, entries, at = below + len(p_ptr), beyond + len(p_idx), at + size
+        self._table = np.array(table, np.int64)
+        self._indices = np.concatenate(ptr), np.concatenate(idx), np.concatenate(nodes)
         self._values, self._pivots = np.empty(entries), np.zeros(at)
         self._spare, self._work = np.empty(levels[0].matrix.size), np.empty((4, at))
         self.arguments: cycle.CycleArguments = ()
@@ -60,13 +60,14 @@ class Layout:
         (m_ptr, m_idx, sequence), (p_ptr, p_idx) = _indices(levels[0])
         m_val, p_val = _values(levels[0])
         finest = (m_ptr, m_idx, m_val, p_ptr, p_idx, p_val, levels[0].inverse, sequence)
-        entry = 0
-        for k, level in enumerate(levels[1:], start=1):
+        values, entry, at = self._values, 0, 0
+        for level in levels[1:]:
             for part in _values(level):
-                self._values[entry : entry + len(part)] = part
-                entry += len(part)
-            at = self._table[k, cycle.NODES]
+                end = entry + len(part)
+                values[entry:end] = part
+                entry = end
             self._pivots[at : at + len(level.inverse)] = level.inverse
+            at += level.matrix.size
         ptr, idx, nodes = self._indices
         dense = levels[-1].dense if isinstance(levels[-1], Direct) else np.zeros((0, 0))
         self.arguments = (
