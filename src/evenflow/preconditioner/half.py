@@ -48,7 +48,8 @@ def find_lower(indptr, indices, data, ptr, idx, place, centre, values, reach):  
     """Write the strictly lower rows of a canonical CSR matrix, where their values are stored, and where the diagonal.
 
     The place of a diagonal entry that is not stored is the number of entries. With them the values, lower ones and
-    then the diagonal, and the sum of the sizes of the couplings of each node. Returns how many entries are lower.
+    then the diagonal, and the sum of the sizes of the couplings of each node. Returns how many entries are lower, or -1
+    if they are more than there is room for in ``idx``: half of all, unless the pattern is not symmetric.
     """
     n = len(indptr) - 1
     t = 0
@@ -62,6 +63,8 @@ def find_lower(indptr, indices, data, ptr, idx, place, centre, values, reach):  
             if j == i:
                 centre[i] = k
             elif precedes(j, i, n):
+                if t == len(idx):
+                    return -1
                 a = data[k]
                 idx[t] = j
                 place[t] = k

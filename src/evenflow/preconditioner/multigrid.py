@@ -252,10 +252,12 @@ class Multigrid(Preconditioner):
 
     def _finest(self, rows: tuple[UintArray, UintArray], data: FloatArray) -> Matrix:
         """The matrix of the finest level."""
-        size, room = len(rows[0]) - 1, len(rows[1])  # what is not used is not touched
+        size, room = len(rows[0]) - 1, len(rows[1]) // 2
         ptr, idx, place = np.empty(size + 1, np.uint32), np.empty(room, np.uint32), np.empty(room, np.uint32)
         centre, values, reach = np.empty(size, np.uint32), np.empty(room + size), np.empty(size)
         count = int(find_lower(*rows, data, ptr, idx, place, centre, values, reach))
+        if count < 0:
+            raise InputError("matrix is not symmetric: it has more entries on one side of the diagonal")
         self._places = place[:count], centre
         return Matrix(ptr, idx[:count], values[: count + size], rows, reach=reach)
 
