@@ -206,6 +206,21 @@ def test_ends_where_enough_is_gained(general, seed):
     assert short.iterations < careful.iterations <= full.iterations
 
 
+def test_pivots_follow_the_point_and_are_put_back():
+    """The metric of a general solve has its diagonal in it, and no unknown stiffens by more than it may."""
+    H, g, inverse = np.eye(12) + 0.05, np.linspace(-1.0, 1.0, 12), np.full(12, 1 / 1.05)
+    terms = NodeTerms.of(np.zeros(12), np.where(np.arange(12) % 2 == 0, 3.0, 0.0))
+    before = inverse.copy()
+    diagonal = solve(H, g, inverse, terms=terms)
+    followed = solve(H, g, inverse, terms=terms, general=True, pivots=inverse)
+    left_alone = solve(H, g, inverse, terms=terms, general=True, held=np.full(6, 1e9))
+    assert followed.end is End.SOLVED
+    np.testing.assert_allclose(followed.x, diagonal.x, rtol=1e-10)
+    assert abs(followed.iterations - diagonal.iterations) <= 1
+    assert followed.iterations < left_alone.iterations
+    np.testing.assert_array_equal(inverse, before)
+
+
 @pytest.mark.parametrize("general", [False, True])
 @pytest.mark.parametrize("higher", [False, True])
 def test_an_exhausted_solve_goes_on_as_if_it_had_not_ended(general, higher):

@@ -99,6 +99,11 @@ class Metric:
         return None if self.preconditioner is None or self.inverse is not None else self.preconditioner.cycle_arguments
 
     @property
+    def pivots(self) -> FloatArray | None:
+        """The inverse diagonal that the operator has in it and that may follow the matrix's."""
+        return self.inverse if self.preconditioner is None or self.inverse is not None else self.preconditioner.pivots
+
+    @property
     def caution(self) -> float:
         """The share of a tolerated drift that calls for a refresh already: a hundredth where one costs little."""
         return 0.01 if self.preconditioner is not None and self.preconditioner.refresh_cost <= 1.0 else 1.0

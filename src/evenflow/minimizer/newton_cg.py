@@ -305,8 +305,8 @@ class NewtonCG(Minimizer):
         limit = min(watch.trial, self.max_inner) if metric.waiting else self.max_inner
         solver.solve(
             model, b, z, metric.inverse, lambda r, out: metric.apply(problem, r, out), cycle=metric.cycle,
-            held=metric.held(model.terms), flexible=metric.flexible, radius=self._radius, tolerance=tolerance,
-            limit=limit, **options,
+            pivots=metric.pivots, held=metric.held(model.terms), flexible=metric.flexible, radius=self._radius,
+            tolerance=tolerance, limit=limit, **options,
         )  # fmt: skip
         problem.counts.preconditioner += solver.cycles
         if metric.waiting and solver.end is End.EXHAUSTED:

@@ -44,7 +44,9 @@ _LEVEL = len(End)  # as SOLVED, but along the direction that is next nothing cha
 _RZ0, _RZ, _XX, _XD, _DD, _DECREASE, _LARGEST, _ALPHA, _KAPPA, _RR, _FLAT = range(11)
 _ENERGY, _ENOUGH, _KNOWN, _DRIFT, _GAIN, _LAST = range(11, 17)
 _ROUND_OFF = 1e-13  # Rayleigh quotient, against the largest, that is zero but for rounding
-_DRIFTED = 0.5  # change of a diagonal entry, beside what the preconditioner holds, at which it no longer fits
+# Change of a diagonal entry, beside what the preconditioner holds, at which it no longer fits; and where its own
+# diagonal follows the point.
+_DRIFTED, _DRIFTED_FAR = 0.5, 2.0
 _FIRST = 8  # iterations in which terms of higher order are settled, faster than all that follows
 _NO_DIGIT = 0.1
 _NO_TERMS, _NOTHING_HELD = NodeTerms(), np.zeros(0)
@@ -296,6 +298,7 @@ def _solve_cycles(
     indices: IntArray,
     data: FloatArray,
     cycle: CycleArguments,
+    pivots: FloatArray,
     work: FloatArray,
     c: FloatArray,
     radius: float,
@@ -325,6 +328,8 @@ def _solve_cycles(
             return k, _SOLVED, cycles
         if end != 0:
             return k + 1, end, cycles
+        if pivots.size > 0:
+            follow(0.0, where, third, fourth, held, x, d, pivots)
     return limit, _EXHAUSTED, cycles
 
 
@@ -339,8 +344,9 @@ class Steihaug:
     Where the model has terms of third and fourth order, too, they are nonlinear conjugate gradients [2]_: all such
     terms belong to single unknowns, so that the least model along a direction and the residual there need no product
     but H d, and lengths are exact. Where the curvature along a direction changes its sign the solve ends as at the
-    boundary. A diagonal P follows the point; any other stays as it is, and the solve ends as STALE where an entry of
-    the diagonal has changed by half of what P holds there.
+    boundary. A diagonal P follows the point, and so does the diagonal in the sweeps of multigrid; what else there is in
+    P stays as it is, and the solve ends as STALE where an entry of the diagonal has changed by twice what P holds there
+    (by half, where nothing in P follows).
 
     Where no radius is set and the curvature is negative, the step along that direction is the one that the
     mirrored curvature would give.
@@ -403,10 +409,12 @@ class Steihaug:
         known: float = 0.0,
         held: FloatArray = _NOTHING_HELD,
         cycle: CycleArguments | None = None,
+        pivots: FloatArray | None = None,
     ) -> None:
         """Solve for the gradient ``g`` with ``z0 = P^-1 g``; ``inverse`` if P is diagonal, else ``apply``.
 
-        ``cycle`` is what :func:`~evenflow.preconditioner.cycle.run_cycle` takes, if that is what ``apply`` does.
+        ``cycle`` is what :func:`~evenflow.preconditioner.cycle.run_cycle` takes, if that is what ``apply`` does, and
+        ``pivots`` the inverse diagonal that it has in it; it is as it was when the solve has ended.
 
         The solve ends at the relative residual ``tolerance``, where no more than the share ``enough`` of the energy,
         which begins at ``energy``, is left to gain by its ``ratio``, or by ``known`` if that is larger, or
@@ -416,12 +424,14 @@ class Steihaug:
         c = self._c
         _begin(g, z0, self.x, self._work[1], self.direction, c)
         c[_FLAT], c[_ENERGY], c[_ENOUGH], c[_KNOWN] = flat, energy, enough, known
-        c[_DRIFT] = _DRIFTED if inverse is None else math.inf
+        c[_DRIFT] = math.inf if inverse is not None else _DRIFTED if pivots is None else _DRIFTED_FAR
         higher = model.terms or _NO_TERMS
         terms = higher.where, higher.third, higher.fourth, held
         if inverse is not None and len(higher.where) > 0:
             inverse = inverse.copy()  # it follows the point
-        self._task = model, terms, inverse, apply, cycle, flexible or len(higher.where) > 0, radius, tolerance
+        if pivots is None or inverse is not None or len(held) == 0:
+            pivots = _NOTHING_HELD
+        self._task = model, terms, inverse, apply, cycle, pivots, flexible or len(higher.where) > 0, radius, tolerance
         self.iterations = self.cycles = 0
         self.proceed(limit)
 
@@ -429,8 +439,9 @@ class Steihaug:
         """Go on with a solve that ended as EXHAUSTED, up to ``limit`` iterations in all, if these are more."""
         if limit <= self.iterations:
             return
-        model, terms, inverse, apply, cycle, flexible, radius, tolerance = self._task
+        model, terms, inverse, apply, cycle, pivots, flexible, radius, tolerance = self._task
         c, books, matrix = self._c, (self._gains, self._squares), model.assembled
+        before = pivots.take(terms[0]) if len(pivots) else pivots
         if matrix is not None and inverse is not None:
             self.iterations, end = _solve_diagonal(
                 *matrix, inverse, self._work, c, radius, tolerance, self.iterations, limit, *terms, *books
@@ -438,10 +449,12 @@ class Steihaug:
         elif matrix is not None and cycle is not None:
             bound = tolerance * tolerance * c[_RZ0]
             self.iterations, end, self.cycles = _solve_cycles(
-                *matrix, cycle, self._work, c, radius, bound, self.iterations, limit, flexible, *terms, *books
+                *matrix, cycle, pivots, self._work, c, radius, bound, self.iterations, limit, flexible, *terms, *books
             )  # fmt: skip
         else:
-            self.iterations, end = self._solve_general(model, terms, apply, flexible, radius, tolerance, limit)
+            self.iterations, end = self._solve_general(model, terms, apply, pivots, flexible, radius, tolerance, limit)
+        if len(pivots):
+            pivots[terms[0]] = before
         self.end = End(end)
         self.norm, self.decrease = math.sqrt(max(c[_XX], 0.0)), float(c[_DECREASE])
         self.curvature, self.square, self.largest = float(c[_KAPPA]), float(c[_DD]), float(c[_LARGEST])
@@ -460,6 +473,7 @@ class Steihaug:
         model: Model,
         terms: tuple[IntArray, FloatArray, FloatArray, FloatArray],
         apply: Callable[[FloatArray, FloatArray], FloatArray],
+        pivots: FloatArray,
         flexible: bool,
         radius: float,
         tolerance: float,
@@ -477,4 +491,6 @@ class Steihaug:
             end = _move(c, model.curve(d, Hd), radius, bound, k, d, Hd, x, r, *terms, gains, squares)
             if end != 0:
                 return (k, _SOLVED) if end == _LEVEL else (k + 1, end)
+            if len(pivots):
+                follow(0.0, *terms, x, d, pivots)
         return limit, _EXHAUSTED

@@ -67,6 +67,11 @@ class Preconditioner(ABC):
         """What compiled code needs to apply P^-1 itself, where that is one cycle of multigrid."""
         return None
 
+    @property
+    def pivots(self) -> FloatArray | None:
+        """Inverse of the diagonal, shape (n,), where it may be changed in place with the matrix's: in multigrid."""
+        return None
+
     @abstractmethod
     def refresh(self, matrix: sp.csr_array) -> None:
         """Build for ``matrix``, or update the numbers if its pattern is that of the last call.

@@ -146,6 +146,12 @@ class Multigrid(Preconditioner):
         """What :func:`~evenflow.preconditioner.cycle.run_cycle` takes after ``r`` and ``out``."""
         return None if self._layout is None else self._layout.arguments
 
+    @property
+    def pivots(self) -> FloatArray | None:
+        """Those of the sweeps on the finest level, where the potential is apart."""
+        finest = self._levels[0] if self._levels else None
+        return finest.inverse if isinstance(finest, Aggregated) and finest.matrix.potential is not None else None
+
     def reset(self) -> None:
         """Forget the hierarchy: the next refresh builds it anew."""
         self._pattern = self._layout = None
