@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evenflow.minimizer.node_terms import NodeTerms, bend_along, follow, least_along, take_secant
+from evenflow.minimizer.node_terms import NodeTerms, bend_along, follow, follow_secant, least_along, take_secant
 
 
 @pytest.fixture
@@ -65,6 +65,18 @@ def test_a_diagonal_follows_the_terms(terms: NodeTerms, rng: np.random.Generator
     follow(0.3, terms.where, terms.third, terms.fourth, held, x, d, inverse)
     np.testing.assert_allclose(inverse[terms.where], 1 / np.abs(held + change), rtol=1e-12)
     np.testing.assert_array_equal(np.delete(inverse, terms.where), 0.5)
+
+
+def test_both_in_one_pass_are_both(terms: NodeTerms, rng: np.random.Generator) -> None:
+    x, d, held = rng.normal(size=12), rng.normal(size=12), rng.uniform(1, 3, terms.where.size)
+    product, inverse = rng.normal(size=12), np.full(12, 0.5)
+    wanted, follower = product.copy(), inverse.copy()
+    args = 0.4, terms.where, terms.third, terms.fourth, held, x, d
+    take_secant(*args, wanted)
+    follow(*args, follower)
+    follow_secant(*args, product, inverse)
+    np.testing.assert_allclose(product, wanted, rtol=1e-14)
+    np.testing.assert_allclose(inverse, follower, rtol=1e-14)
 
 
 def test_a_diagonal_that_would_vanish_is_left(terms: NodeTerms) -> None:

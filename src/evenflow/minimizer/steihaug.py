@@ -16,7 +16,7 @@ from numba import njit
 from evenflow.energy.base import FloatArray
 from evenflow.minimizer.linear_algebra import IntArray, spmv_dot
 from evenflow.minimizer.model import Model
-from evenflow.minimizer.node_terms import NodeTerms, bend_along, follow, least_along, take_secant
+from evenflow.minimizer.node_terms import NodeTerms, bend_along, follow, follow_secant, least_along, take_secant
 from evenflow.minimizer.remainder import largest_ratio
 from evenflow.preconditioner.cycle import CycleArguments, run_cycle
 
@@ -280,8 +280,10 @@ def _solve_diagonal(
             return k + 1, end
         gains[k] = c[_GAIN]
         a = c[_ALPHA]
-        take_secant(a, where, third, fourth, held, x, d, Hd)
-        follow(a, where, third, fourth, held, x, d, inverse)
+        if held.size > 0:
+            follow_secant(a, where, third, fourth, held, x, d, Hd, inverse)
+        else:
+            take_secant(a, where, third, fourth, held, x, d, Hd)
         rz, zh = _advance(a, d, Hd, inverse, x, r)
         if end != 0:
             return k + 1, end
