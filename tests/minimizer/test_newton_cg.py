@@ -308,7 +308,7 @@ def test_survey_is_not_repeated_after_a_resume(monkeypatch):
     state = first.init(problem, energy.initial(np.random.default_rng(0)))
     first.step(problem, state)
     asked = []
-    monkeypatch.setattr("evenflow.minimizer.watch.remoteness", lambda rows, data: asked.append(1) or 1.0)
+    monkeypatch.setattr("evenflow.minimizer.watch.remoteness", lambda rows, data, enough: asked.append(1) or 1.0)
     second.restore(problem_of(energy), state, first.export(state))
     second.step(problem_of(energy), state)
     assert not asked

@@ -199,8 +199,12 @@ class Metric:
         if diagonal is not None:
             out[:] = diagonal
             return
+        self.rows_of(matrix).take_diagonal(matrix.data, out)
+
+    def rows_of(self, matrix: sp.csr_array) -> Rows:
+        """The pattern of a matrix, which its minimizer needs, too: looked at once while it stays."""
         self._rows = Rows.of(matrix, self._rows)
-        self._rows.take_diagonal(matrix.data, out)
+        return self._rows
 
     def _rebuild(self, problem: Problem, matrix: sp.csr_array, diagonal: FloatArray | None) -> None:
         """Refresh the preconditioner, or fall back to the diagonal of the matrix."""

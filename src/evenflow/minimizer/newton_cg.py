@@ -14,7 +14,7 @@ from evenflow.errors import InputError
 from evenflow.minimizer.base import Minimizer, State
 from evenflow.minimizer.forcing import Forcing
 from evenflow.minimizer.line_search import LineSearch
-from evenflow.minimizer.linear_algebra import Rows, dot, is_diagonally_dominant
+from evenflow.minimizer.linear_algebra import dot, is_diagonally_dominant
 from evenflow.minimizer.metric import Metric
 from evenflow.minimizer.model import Model
 from evenflow.minimizer.node_terms import NodeTerms
@@ -164,7 +164,6 @@ class NewtonCG(Minimizer):
         self._first_norm = state.gradient_norm
         self._indefinite = False  # whether the last solve met negative curvature
         self._model: Model | None = None
-        self._rows: Rows | None = None
 
     # ------------------------------------------------------------------ one step
 
@@ -260,13 +259,12 @@ class NewtonCG(Minimizer):
         if light:
             hessian, diagonal = self._metric.matrix, problem.hessian_diagonal(state.theta)
             assert hessian is not None
-            assert self._rows is not None
-            self._rows.put_diagonal(hessian.data, diagonal)
+            rows = self._metric.rows_of(hessian)
+            rows.put_diagonal(hessian.data, diagonal)
             product = problem.hvp(state.theta) if hessian.nnz > _CACHED else None
-            return Model(hessian, self._rows, product, diagonal)
+            return Model(hessian, rows, product, diagonal)
         hessian = problem.hessian(state.theta)
-        self._rows = Rows.of(hessian, self._rows)
-        return Model(hessian, self._rows)
+        return Model(hessian, self._metric.rows_of(hessian))
 
     @staticmethod
     def _expand(problem: Problem, state: State, model: Model) -> None:

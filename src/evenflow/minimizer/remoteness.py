@@ -19,8 +19,11 @@ UintArray = npt.NDArray[np.uint32]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _count_remote(indptr: UintArray, indices: UintArray, data: FloatArray, count: int) -> int:
-    """Breadth first from ``count`` nodes to the first held one; -1 where the matrix is not diagonally dominant."""
+def _count_remote(indptr: UintArray, indices: UintArray, data: FloatArray, count: int, enough: float) -> int:
+    """Breadth first from ``count`` nodes to the first held one, until more than ``enough`` of them found none.
+
+    Returns how many found none; -1 where the matrix is not diagonally dominant.
+    """
     n = len(indptr) - 1
     seen = np.zeros(n, np.uint32)
     queue = np.empty(_NEAR, np.uint32)
@@ -53,10 +56,12 @@ def _count_remote(indptr: UintArray, indices: UintArray, data: FloatArray, count
                 break
         else:
             remote += 1
+            if remote > enough:
+                break
     return remote
 
 
-def remoteness(rows: Rows, data: FloatArray) -> float:
+def remoteness(rows: Rows, data: FloatArray, enough: float = 1.0) -> float:
     """Share of the nodes that have no node held by a term of its own among the 200 nearest, from a sample.
 
     Conjugate gradients with the diagonal carry news one edge an iteration. Where most nodes are remote they take
@@ -68,6 +73,8 @@ def remoteness(rows: Rows, data: FloatArray) -> float:
         Pattern of a symmetric matrix.
     data : ndarray
         Its values.
+    enough : float
+        The share above which no more of the sample is looked at.
 
     Returns
     -------
@@ -76,4 +83,4 @@ def remoteness(rows: Rows, data: FloatArray) -> float:
     """
     n = len(rows.indptr) - 1
     count = min(n // _NEAR + 1, _SAMPLES)
-    return max(int(_count_remote(rows.indptr, rows.indices, data, count)), 0) / count
+    return max(int(_count_remote(rows.indptr, rows.indices, data, count, enough * count)), 0) / count

@@ -77,7 +77,7 @@ class Watch:
         assert model.rows is not None
         self.surveyed = True
         rows, data = model.rows, model.hessian.data
-        remote = remoteness(rows, data) > _REMOTE
+        remote = remoteness(rows, data, _REMOTE) > _REMOTE
         metric.waiting = not remote and not spans_decades(rows.indptr, rows.indices, data)
 
     def judge(self, solver: Steihaug, metric: Metric, *, changes: bool) -> bool:
