@@ -14,8 +14,8 @@ TINY, NEGATIVE = 1e-10, 1e-8
 
 def solve(matrix: np.ndarray) -> tuple[np.ndarray, int, int]:
     """The operator that the factor stands for, and its flaws."""
-    factor, zero, negative = factor_dense(np.tril(matrix), TINY, NEGATIVE)
-    assert factor.flags.c_contiguous
+    factor = np.tril(matrix)
+    zero, negative = factor_dense(factor, TINY, NEGATIVE)
     assert not np.triu(factor, 1).any()
     return np.linalg.inv(factor @ factor.T), zero, negative
 

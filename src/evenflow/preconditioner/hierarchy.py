@@ -180,8 +180,8 @@ class Direct(Level):
     def factor(self) -> None:
         """Factor, which nested iteration can do without."""
         m = self.matrix
-        dense = dense_half(m.ptr, m.idx, m.lower, m.pivots)
-        self.dense, zero, negative = factor_dense(dense, TINY, NEGATIVE)
+        self.dense = dense_half(m.ptr, m.idx, m.lower, m.pivots)
+        zero, negative = factor_dense(self.dense, TINY, NEGATIVE)
         self.zero += zero
         self.negative += negative
 
