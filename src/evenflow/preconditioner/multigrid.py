@@ -43,7 +43,7 @@ class Multigrid(Preconditioner):
     """One cycle of algebraic multigrid for graphs: smoothed aggregation with exact elimination of trees and chains.
 
     Nodes with at most two neighbours are eliminated exactly wherever they are many [2]_: a tree is solved
-    directly. Else nodes are grouped with those they depend on most; the interpolation is the constant on each
+    directly, and so is a small graph that is nearly one, in the order of minimum degree [3]_. Else nodes are grouped with those they depend on most; the interpolation is the constant on each
     group, smoothed by a Jacobi step over the strong couplings [1]_ and truncated to ``width`` entries a row.
     Each level is smoothed by a forward Gauss-Seidel sweep before and a backward one after the coarse
     correction, so one cycle is a symmetric positive definite operator, for indefinite matrices, too: pivots
@@ -85,6 +85,7 @@ class Multigrid(Preconditioner):
        order elliptic problems", Computing 56, 1996, eqs. 4-5.
     .. [2] O. Livne, A. Brandt, "Lean algebraic multigrid (LAMG): fast graph Laplacian linear solver",
        SIAM J. Sci. Comput. 34, 2012, sec. 3.2.
+    .. [3] A. George, J. Liu, "The evolution of the minimum degree ordering algorithm", SIAM Review 31, 1989.
 
     Examples
     --------
