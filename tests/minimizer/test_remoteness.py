@@ -27,6 +27,13 @@ def test_nothing_holds_a_laplacian() -> None:
     assert of(lattice(40, 40).laplacian) == 1.0
 
 
+@pytest.mark.parametrize("enough", [0.0, 0.3, 0.6, 1.0])
+def test_enough_is_known_as_well_as_all(enough: float, rng: np.random.Generator) -> None:
+    heat = HeatDiffusion.sides(lattice(150, 150))
+    matrix = heat.hessian(heat.initial(rng))
+    assert (remoteness(Rows(matrix), matrix.data, enough) > enough) is (of(matrix) > enough)
+
+
 def test_nothing_is_foretold_of_an_indefinite_matrix() -> None:
     matrix = sp.csr_array(lattice(40, 40).laplacian - 5.0 * sp.eye_array(1600))
     assert of(matrix) == 0.0

@@ -8,11 +8,13 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from evenflow import gallery
 from evenflow.minimizer.linear_algebra import Rows
 from evenflow.minimizer.model import Model
 from evenflow.minimizer.node_terms import NodeTerms
 from evenflow.minimizer.remainder import largest_ratio
 from evenflow.minimizer.steihaug import End, Steihaug
+from evenflow.preconditioner import Multigrid
 
 
 def assembled(H, terms=None):
@@ -204,6 +206,33 @@ def test_ends_where_enough_is_gained(general, seed):
     assert best - short.decrease <= 1e-4 * 9.0 * best
     careful = solve(H, g, inverse, general=general, energy=10.0 * best, enough=1e-4, known=1e3 * short.ratio)
     assert short.iterations < careful.iterations <= full.iterations
+
+
+@pytest.mark.parametrize("spec", ["lattice:40x40", "tree:2x8", "road:900"])
+def test_cycles_in_the_compiled_loop_are_those_of_the_interpreted_one(spec, rng):
+    graph = gallery.from_spec(spec).largest_component()
+    n = graph.n_nodes
+    matrix = sp.csr_array(graph.laplacian + sp.diags_array(np.full(n, 0.1)))
+    terms = NodeTerms.of(np.zeros(n), np.where(np.arange(n) % 7 == 0, 1e-2, 0.0))
+    multigrid = Multigrid()
+    multigrid.refresh(matrix)
+    before = multigrid.apply(np.ones(n))
+    g = rng.normal(size=n)
+    solvers = []
+    for cycle in (multigrid.cycle_arguments, None):
+        solver = Steihaug(n, 500)
+        solver.solve(
+            Model(matrix, Rows(matrix), terms=terms), g, multigrid.apply(g), None, multigrid.apply, cycle=cycle,
+            pivots=multigrid.pivots, held=matrix.diagonal()[terms.where], flexible=False, radius=np.inf,
+            tolerance=1e-8, limit=500,
+        )  # fmt: skip
+        solvers.append(solver)
+    compiled, interpreted = solvers
+    assert compiled.end is interpreted.end is End.SOLVED
+    assert compiled.iterations == interpreted.iterations > 2
+    assert (compiled.cycles, interpreted.cycles) == (compiled.iterations - 1, 0)
+    np.testing.assert_allclose(compiled.x, interpreted.x, rtol=1e-10)
+    np.testing.assert_array_equal(multigrid.apply(np.ones(n)), before)
 
 
 def test_pivots_follow_the_point_and_are_put_back():

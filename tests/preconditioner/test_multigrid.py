@@ -221,6 +221,13 @@ def test_block_must_divide_the_unknowns() -> None:
         Multigrid(block=2).refresh(TestMultigrid().lattice(5))
 
 
+def test_more_entries_on_one_side_are_refused() -> None:
+    """Room is for half of the entries, so an asymmetric pattern must be seen before it overflows."""
+    star = sp.csr_array((np.ones(9), (np.arange(1, 10), np.zeros(9, int))), shape=(10, 10))
+    with pytest.raises(InputError, match="not symmetric"):
+        Multigrid().refresh(star)
+
+
 def test_apply_before_refresh() -> None:
     with pytest.raises(InputError, match="never refreshed"):
         Multigrid().apply(np.ones(4))

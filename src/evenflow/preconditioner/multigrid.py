@@ -43,12 +43,13 @@ class Multigrid(Preconditioner):
     """One cycle of algebraic multigrid for graphs: smoothed aggregation with exact elimination of trees and chains.
 
     Nodes with at most two neighbours are eliminated exactly wherever they are many [2]_: a tree is solved
-    directly, and so is a small graph that is nearly one, in the order of minimum degree [3]_. Else nodes are grouped with those they depend on most; the interpolation is the constant on each
-    group, smoothed by a Jacobi step over the strong couplings [1]_ and truncated to ``width`` entries a row.
-    Each level is smoothed by a forward Gauss-Seidel sweep before and a backward one after the coarse
-    correction, so one cycle is a symmetric positive definite operator, for indefinite matrices, too: pivots
-    that are not positive are replaced. If a matrix shows itself indefinite, its definite part stands in:
-    couplings of the wrong sign and negative potentials left out. ``str`` reports both.
+    directly, and so is a small graph that is nearly one, in the order of minimum degree [3]_. Else nodes are
+    grouped with those they depend on most; the interpolation is the constant on each group, smoothed by a Jacobi
+    step over the strong couplings [1]_ and truncated to ``width`` entries a row. Each level is smoothed by a
+    forward Gauss-Seidel sweep before and a backward one after the coarse correction, so one cycle is a symmetric
+    positive definite operator, for indefinite matrices, too: pivots that are not positive are replaced. If a
+    matrix shows itself indefinite, its definite part stands in: couplings of the wrong sign and negative
+    potentials left out. ``str`` reports both.
 
     What the diagonal has beyond the couplings, where that is nowhere negative, is carried down apart: lumped at the
     nodes of each level, and no stronger than their couplings. The rate of convergence hardly suffers, and a new
