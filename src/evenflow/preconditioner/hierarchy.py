@@ -27,9 +27,9 @@ from evenflow.preconditioner.interpolation import (
     repeat_rows,
     scale_rows,
 )
-from evenflow.preconditioner.minimum_degree import minimum_degree
+from evenflow.preconditioner.minimum_degree import factor_values, minimum_degree
 
-__all__ = ["Aggregated", "Direct", "Eliminated", "Level", "Matrix", "Recipe", "Smoothed", "descend"]
+__all__ = ["Aggregated", "Direct", "Eliminated", "Factored", "Level", "Matrix", "Recipe", "Smoothed", "descend"]
 
 UintArray = npt.NDArray[np.uint32]
 
@@ -37,7 +37,8 @@ TINY = 1e-10  # a pivot below this share of its diagonal entry is zero but for r
 _NOTHING = 1e-14
 _NO_SCALE = np.zeros(0)
 _SPARSE = 6.0  # entries a row
-_SMALL = 4_096  # unknowns of a thin level that may be eliminated to the end
+_THIN = 0.15  # of the nodes have at most two neighbours where those are eliminated
+_SMALL = 4_096  # unknowns of such a matrix that may be eliminated to the end
 _DENSE = 0.75  # entries of a coarse matrix beside those of the fine one
 
 
@@ -301,15 +302,10 @@ class Eliminated(Level):
 
     kind = cycle.ELIMINATE
 
-    def build(self, least: float) -> bool:
-        """Find the order; False if fewer than the share ``least`` of the nodes can go."""
+    def build(self) -> bool:
+        """Find the order; whether there is one."""
         m = self.matrix
-        if count_thin(m.rows[0]) < least * m.size:
-            return False
-        found = minimum_degree(m.ptr, m.idx) if m.size <= _SMALL else None
-        if found is None or len(found[0]) < m.size:
-            found = elimination_order(m.ptr, m.idx)
-        self.order, self.p_ptr, self.p_idx, self.edge, self.fill, ends = found
+        self.order, self.p_ptr, self.p_idx, self.edge, self.fill, ends = elimination_order(m.ptr, m.idx)
         self.keep, ptr, idx, self.fold = elimination_pattern(m.size, self.order, ends)
         self.p_val = np.empty(len(self.p_idx))
         self.sequence = np.concatenate([self.order, self.keep])
@@ -325,6 +321,29 @@ class Eliminated(Level):
             m.lower, m.pivots, self.order, self.p_ptr, self.p_idx, self.edge, self.fill, self.keep, self.fold,
             TINY, self.p_val, self.inverse, self.coarse.values, self.coarse_scale,
         )  # fmt: skip
+        self.zero += zero
+        self.negative += negative
+
+
+class Factored(Eliminated):
+    """All nodes of a small thin graph are eliminated."""
+
+    def build(self) -> bool:
+        """Find the order; False if there is none that makes little new."""
+        m = self.matrix
+        self.order, self.p_ptr, self.p_idx, *self.places = minimum_degree(m.ptr, m.idx)
+        self.sequence, self.p_val = self.order, np.empty(len(self.p_idx))
+        self.coarse = Matrix(self.p_ptr[:1], self.p_idx[:0], self.p_val[:0])
+        self.coarse_scale = self.p_val[:0]
+        return len(self.order) == m.size
+
+    def refresh(self) -> None:
+        """Factor."""
+        m = self.matrix
+        self.invert()
+        zero, negative = factor_values(
+            m.lower, m.pivots, self.order, self.p_ptr, self.p_idx, *self.places, TINY, self.p_val, self.inverse
+        )
         self.zero += zero
         self.negative += negative
 
@@ -345,10 +364,13 @@ def descend(matrix: Matrix, recipe: Recipe, max_levels: int = 40) -> list[Level]
 
 def _next_level(matrix: Matrix, recipe: Recipe, scale: FloatArray | None, *, last: bool) -> Level:
     if matrix.size > recipe.coarsest and not last:
-        if recipe.block == 1:
-            eliminated = Eliminated(matrix, scale=scale)
-            if eliminated.build(0.15):
-                return eliminated
+        if recipe.block == 1 and count_thin(matrix.rows[0]) >= _THIN * matrix.size:
+            # Further down terms of many nodes have been added up, which nested iteration settles better level by level.
+            whole = scale is None and matrix.size <= _SMALL
+            for kind in (Factored, Eliminated) if whole else (Eliminated,):
+                eliminated = kind(matrix, scale=scale)
+                if eliminated.build():
+                    return eliminated
         aggregated = Aggregated(matrix, scale=scale)
         if aggregated.build(recipe):
             return aggregated

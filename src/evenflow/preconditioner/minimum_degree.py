@@ -1,162 +1,226 @@
-"""Minimum degree: the order in which a small thin graph is eliminated to the end, with little fill."""
+"""Minimum degree: small thin graphs are eliminated to the end, in an order that makes little new."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
-from numba import njit
+from numba import njit, types
+from numba.extending import intrinsic
 
-from evenflow.preconditioner.elimination import find_ends, strip_leaves
+from evenflow.preconditioner.elimination import NEGATIVE, find_ends, strip_leaves
+from evenflow.preconditioner.half import BELOW, SOUND, ZERO, flaw
 
-__all__ = ["minimum_degree"]
+__all__ = ["factor_values", "minimum_degree"]
 
-_CHAIN = 2  # neighbours of a node whose elimination adds no edge
-_MOST = 24  # neighbours of a node that may be eliminated
-_SEARCHED = 32  # neighbours of a node among which an edge is searched for; beyond, there may be a second one
-_EDGES = 3  # for each node that is left after leaves and chains
-_ENTRIES, _PAIRS = 4, 12  # for each edge that is left then: multipliers, and products of two
-
-
-@njit(cache=True, nogil=True)
-def _put(i, d, top, below, entry, used):  # type: ignore[no-untyped-def]
-    """Put i on the stack of nodes with d neighbours, if there is one; how many entries all stacks have had."""
-    if d < len(top):
-        entry[used] = i
-        below[used] = top[d]
-        top[d] = used
-        used += 1
-    return used
+_CORE = 2_048  # nodes that may be left when the leaves are gone: each has a bit in the row of each other
+_ENTRIES = 4  # most multipliers for each edge that is left then
+_WORD = 64
 
 
-@njit(cache=True, nogil=True)
-def _search(p, ends, head, after, degree, place, turn, now, shared):  # type: ignore[no-untyped-def]
-    """Find the edges of p to other neighbours of the node eliminated now; forget those to eliminated nodes."""
-    last = -1
-    h = head[p]
-    while h >= 0:
-        q = ends[h]
-        if degree[q] < 0:
-            if last < 0:
-                head[p] = after[h]
-            else:
-                after[last] = after[h]
-        else:
-            last = h
-            if turn[q] == now:
-                a, b = place[p], place[q]
-                shared[max(a, b), min(a, b)] = h >> 1
-        h = after[h]
+@intrinsic
+def _count_bits(typing: Any, word: types.Integer) -> Any:
+    """How many bits of a word are set."""
+    return word(word), lambda context, builder, signature, args: builder.ctpop(args[0])
+
+
+@intrinsic
+def _first_bit(typing: Any, word: types.Integer) -> Any:
+    """Place of the lowest bit that is set, of a word that is not zero."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        undefined_for_zero = context.get_constant(types.boolean, True)
+        return builder.cttz(args[0], undefined_for_zero)
+
+    return word(word), generate
 
 
 @njit(cache=True, nogil=True)
-def minimum_degree(ptr, idx):  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
-    """Order of elimination of all nodes, fewest neighbours first.
+def _eliminate_core(neighbours, node, order, count, l_ptr, l_idx, most):  # type: ignore[no-untyped-def]
+    """Eliminate all nodes that are left, those with the fewest neighbours first, all of them in one sweep.
 
-    Given up where that would make much new: then the order is empty. Two nodes with many neighbours may have several
-    edges in common.
+    A row of ``neighbours`` has a bit for each node: eliminating one, its row is added to those of its neighbours.
+    Returns whether there were no more than ``most`` multipliers.
+    """
+    one = np.uint64(1)
+    n, words = neighbours.shape
+    degree = np.zeros(n, np.int64)
+    left = np.arange(n)
+    row = np.empty(words, np.uint64)
+    for i in range(n):
+        for w in range(words):
+            degree[i] += np.int64(_count_bits(neighbours[i, w]))
+    t = np.int64(l_ptr[count])
+    rest = n
+    while rest > 0:
+        least = degree[left[0]]
+        for k in range(rest):
+            least = min(least, degree[left[k]])
+        kept = 0
+        for k in range(rest):
+            i = left[k]
+            if degree[i] > least:
+                left[kept] = i
+                kept += 1
+                continue
+            begin = t
+            if t + degree[i] > most:
+                return False
+            for w in range(words):
+                bits = neighbours[i, w]
+                row[w] = bits
+                while bits != 0:
+                    l_idx[t] = w * _WORD + np.int64(_first_bit(bits))
+                    t += 1
+                    bits &= bits - one
+            for s in range(begin, t):
+                j = np.int64(l_idx[s])
+                total = np.int64(0)
+                neighbours[j, i // _WORD] &= ~(one << np.uint64(i % _WORD))
+                for w in range(words):
+                    bits = neighbours[j, w] | row[w]
+                    neighbours[j, w] = bits
+                    total += np.int64(_count_bits(bits))
+                neighbours[j, j // _WORD] &= ~(one << np.uint64(j % _WORD))
+                degree[j] = total - 1
+                l_idx[s] = node[j]
+            order[count] = node[i]
+            count += 1
+            l_ptr[count] = t
+        rest = kept
+    return True
+
+
+@njit(cache=True, nogil=True)
+def _sort_rows(order, l_ptr, l_idx):  # type: ignore[no-untyped-def]
+    """Sort the rows of the multipliers by the turns of their nodes, by transposing twice.
+
+    Returns the turn of each node, and the columns: where they begin, the rows that have an entry, and its slot.
+    """
+    n = len(order)
+    turn = np.empty(n, np.uint32)
+    for k in range(n):
+        turn[order[k]] = k
+    c_ptr = np.zeros(n + 1, np.uint32)
+    for t in range(len(l_idx)):
+        c_ptr[turn[l_idx[t]] + np.uint32(1)] += np.uint32(1)
+    for k in range(n):
+        c_ptr[k + 1] += c_ptr[k]
+    c_row = np.empty(len(l_idx), np.uint32)
+    c_slot = np.empty(len(l_idx), np.uint32)
+    place = c_ptr[:-1].copy()
+    for k in range(n):
+        for t in range(l_ptr[k], l_ptr[k + 1]):
+            p = turn[l_idx[t]]
+            c_row[place[p]] = k
+            place[p] += np.uint32(1)
+    place[:] = l_ptr[:-1]
+    for p in range(n):
+        for s in range(c_ptr[p], c_ptr[p + 1]):
+            k = c_row[s]
+            l_idx[place[k]] = order[p]
+            c_slot[s] = place[k]
+            place[k] += np.uint32(1)
+    return turn, c_ptr, c_row, c_slot
+
+
+@njit(cache=True, nogil=True)
+def minimum_degree(ptr, idx):  # type: ignore[no-untyped-def]
+    """Order of elimination of all nodes of a graph given by its lower rows, and the pattern of the factor.
+
+    Leaves first, then those with the fewest neighbours. Given up where too many nodes are left after the leaves, or
+    there would be much new: then the order is empty.
 
     Returns
     -------
-    order, l_ptr, l_idx, l_edge, fill, ends : ndarray
-        As of :func:`~evenflow.preconditioner.elimination.elimination_order`.
+    order : ndarray, shape (n,)
+    l_ptr, l_idx : ndarray
+        Rows of the multipliers: neighbours of each node at its turn, by their turns.
+    place : ndarray
+        Slot of each edge in them.
+    c_ptr, c_row, c_slot : ndarray
+        For the node of each turn, the rows that it is in, ascending, and the slots.
     """
     n = len(ptr) - 1
     m = len(idx)
-    ends = np.empty(2 * (m + n + _PAIRS * m), np.int32)
+    ends = np.empty(2 * m, np.int32)
     degree = np.empty(n, np.int32)
     code = np.empty(n, np.int32)
     find_ends(ptr, idx, ends, degree, code)
     order = np.empty(n, np.uint32)
     l_ptr = np.empty(n + 1, np.uint32)
-    l_idx = np.empty(2 * n + _ENTRIES * m, np.uint32)
-    l_edge = np.empty(len(l_idx), np.int32)
-    count, t = strip_leaves(ends, degree, code, order, l_ptr, l_idx, l_edge)
-    # Half-edge h of edge h >> 1 is listed at the end ends[h ^ 1] and tells the other, ends[h].
-    after = np.empty(len(ends), np.int32)
-    head = np.full(n, -1, np.int32)
-    edges = 0
-    for h in range(2 * m - 1, -1, -1):
-        i = ends[h ^ 1]
-        if degree[i] >= 0 and degree[ends[h]] >= 0:
-            after[h] = head[i]
-            head[i] = h
-            edges += h & 1
-    # Stacks of nodes by degree; a node whose degree has changed is put on another, and ignored where it was.
-    top = np.full(_MOST + 1, -1, np.int32)
-    entry = np.empty(n + len(l_idx), np.int32)
-    below = np.empty(len(entry), np.int32)
-    used = 0
-    for i in range(n - 1, -1, -1):
-        if degree[i] >= 0:
-            used = _put(i, degree[i], top, below, entry, used)
-    place = np.empty(n, np.int32)  # of a neighbour among those of the node at hand
-    turn = np.full(n, -1, np.int32)
-    shared = np.full((_MOST, _MOST), -1, np.int32)
-    fill = np.empty(n - count + _PAIRS * m, np.int32)
-    f = 0
-    new = m
-    most_t, most_f = len(l_idx), len(fill)
-    chosen = False
-    d = 0
-    while count < n:
-        while d <= _MOST and top[d] < 0:
-            d += 1
-        if d > _CHAIN and not chosen:
-            chosen = True
-            most_t, most_f = (t + _ENTRIES * edges, f + _PAIRS * edges) if edges <= _EDGES * (n - count) else (0, 0)
-        if d > _MOST or t + d > most_t or f + d * (d - 1) // 2 > most_f:
-            count, t, f, new = 0, 0, 0, m
-            break
-        i = entry[top[d]]
-        top[d] = below[top[d]]
-        if degree[i] != d:
-            continue
-        degree[i] = -1
-        order[count] = i
-        begin = t
-        h = head[i]
-        while h >= 0:
-            j = ends[h]
-            if degree[j] >= 0:
-                l_idx[t] = j
-                l_edge[t] = h >> 1
-                place[j] = t - begin
-                turn[j] = count
-                t += 1
-            h = after[h]
-        edges -= d
-        if d > 1:
-            for k in range(begin, t if d > 2 else begin + 1):
-                p = l_idx[k]
-                if degree[p] <= _SEARCHED:
-                    _search(p, ends, head, after, degree, place, turn, count, shared)
-        for a in range(d):
-            p = l_idx[begin + a]
-            degree[p] -= 1
-            for b in range(a):
-                q = l_idx[begin + b]
-                e = shared[a, b]
-                shared[a, b] = -1
-                if p == q:
-                    e = -1
-                elif e < 0:
-                    e = new
-                    new += 1
-                    edges += 1
-                    ends[2 * e] = p
-                    ends[2 * e + 1] = q
-                    after[2 * e] = head[q]
-                    head[q] = 2 * e
-                    after[2 * e + 1] = head[p]
-                    head[p] = 2 * e + 1
-                    degree[p] += 1
-                    degree[q] += 1
-                fill[f] = e
-                f += 1
-        for a in range(d):
-            p = l_idx[begin + a]
-            used = _put(p, degree[p], top, below, entry, used)
-            d = min(d, degree[p])
-        count += 1
-        l_ptr[count] = t
-    order, l_ptr, ends = order[:count], l_ptr[: count + 1], ends[: 2 * new].copy()
-    return order, l_ptr, l_idx[:t].copy(), l_edge[:t].copy(), fill[:f].copy(), ends
+    l_idx = np.empty(n + _ENTRIES * m, np.uint32)
+    count, t = strip_leaves(ends, degree, code, order, l_ptr, l_idx, np.empty(n, np.int32))
+    core = n - count
+    place = np.empty(m, np.uint32)
+    fits = core <= _CORE
+    if fits and core > 0:
+        number = np.full(n, -1, np.int64)
+        node = np.empty(core, np.uint32)
+        for i in range(n):
+            if degree[i] >= 0:
+                core -= 1
+                number[i] = core
+                node[core] = i
+        neighbours = np.zeros((n - count, (n - count + _WORD - 1) // _WORD), np.uint64)
+        edges = 0
+        for e in range(m):
+            a, b = number[ends[2 * e]], number[ends[2 * e + 1]]
+            if a >= 0 and b >= 0:
+                neighbours[a, b // _WORD] |= np.uint64(1) << np.uint64(b % _WORD)
+                neighbours[b, a // _WORD] |= np.uint64(1) << np.uint64(a % _WORD)
+                edges += 1
+        fits = _eliminate_core(neighbours, node, order, count, l_ptr, l_idx, t + _ENTRIES * edges)
+    if not fits:
+        none = place[:0]
+        return order[:0], l_ptr[:1], l_idx[:0], none, none, none, none
+    l_idx = l_idx[: l_ptr[n]].copy()
+    turn, c_ptr, c_row, c_slot = _sort_rows(order, l_ptr, l_idx)
+    for e in range(m):
+        a, b = ends[2 * e], ends[2 * e + 1]
+        first, second = (a, b) if turn[a] < turn[b] else (b, a)
+        t = np.int64(l_ptr[turn[first]])
+        while l_idx[t] != second:
+            t += 1
+        place[e] = t
+    return order, l_ptr, l_idx, place, c_ptr, c_row, c_slot
+
+
+@njit(cache=True, nogil=True)
+def factor_values(  # type: ignore[no-untyped-def]
+    val, diagonal, order, l_ptr, l_idx, place, c_ptr, c_row, c_slot, tiny, l_val, inverse
+):
+    """Multipliers and inverse pivots of the whole matrix, by the columns of the factor from left to right.
+
+    A pivot below ``tiny`` times its diagonal entry belongs to a component that nothing holds; it is replaced by that
+    entry, which pins the component. Returns how many were zero so, and how many were negative.
+    """
+    n = len(order)
+    l_val[:] = 0.0
+    for e in range(len(val)):
+        l_val[place[e]] += val[e]
+    slot = np.empty(n, np.uint32)
+    zero = 0
+    negative = 0
+    for p in range(n):
+        i = order[p]
+        pivot = diagonal[i]
+        for t in range(l_ptr[p], l_ptr[p + 1]):
+            slot[l_idx[t]] = t
+        for s in range(c_ptr[p], c_ptr[p + 1]):
+            k = c_row[s]
+            begin = c_slot[s]
+            share = l_val[begin] * inverse[k]
+            pivot -= share * l_val[begin]
+            for t in range(begin + np.uint32(1), l_ptr[k + np.uint32(1)]):
+                l_val[slot[l_idx[t]]] -= share * l_val[t]
+        kind = flaw(pivot, abs(diagonal[i]), tiny, NEGATIVE)
+        if kind != SOUND:
+            zero += kind == ZERO
+            negative += kind == BELOW
+            pivot = abs(diagonal[i]) if diagonal[i] != 0.0 else 1.0
+        inverse[p] = 1.0 / pivot
+    for p in range(n):
+        for t in range(l_ptr[p], l_ptr[p + 1]):
+            l_val[t] *= inverse[p]
+    return zero, negative

@@ -15,7 +15,7 @@ __all__ = ["Expansion", "nested_iteration"]
 
 _SWEEPS = 2  # on the finest level
 _CYCLES = 10  # at most, where a level is eliminated to the end
-_FOREST, _LOOPS = 5e-3, 0.2  # of the largest state: a cycle that moves nothing by more was the last there
+_FOREST, _LOOPS = 5e-3, 0.5  # of the largest state: a cycle that moves nothing by more was the last there
 
 
 @dataclass
@@ -82,7 +82,7 @@ def _refine(levels: list[Level], expansion: Expansion) -> FloatArray:
         coarse = _eliminate(level, gathered, quartic.carry_elimination)
         if level.coarse.size == 0:
             _substitute(level, gathered, coarse.r, x)
-            _repeat(levels, expansion, x, _LOOPS if len(level.fill) else _FOREST)
+            _repeat(levels, expansion, x, _FOREST if len(level.p_idx) < level.matrix.size else _LOOPS)
             return x
         _substitute(level, gathered, _refine(levels[1:], coarse), x)
     else:
