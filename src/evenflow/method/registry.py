@@ -253,8 +253,8 @@ def build_method(method: str | Method | Minimizer, energy: BaseEnergy, tolerance
         import difflib
 
         near = difflib.get_close_matches(str(method), METHODS, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise InputError(f"method={method!r} is unknown{hint} Known: {', '.join(METHODS)}")
+        hint = f"did you mean {near[0]!r}? Known" if near else "known"
+        raise InputError(f"method={method!r} is unknown; {hint}: {', '.join(METHODS)}")
     try:
         return METHODS[method].build(energy, tolerance, **options)
     except TypeError as error:
