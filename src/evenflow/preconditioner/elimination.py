@@ -1,4 +1,4 @@
-"""Kernels of elimination: leaves, trees and chains are solved exactly, and small thin graphs to the end."""
+"""Kernels of elimination: leaves, whole trees and chains are solved exactly and leave the hierarchy."""
 
 from __future__ import annotations
 

@@ -303,7 +303,7 @@ class Eliminated(Level):
     kind = cycle.ELIMINATE
 
     def build(self) -> bool:
-        """Find the order; whether there is one."""
+        """Find the order, which there is wherever some node has at most two neighbours."""
         m = self.matrix
         self.order, self.p_ptr, self.p_idx, self.edge, self.fill, ends = elimination_order(m.ptr, m.idx)
         self.keep, ptr, idx, self.fold = elimination_pattern(m.size, self.order, ends)
