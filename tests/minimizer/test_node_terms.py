@@ -62,7 +62,7 @@ def test_a_diagonal_follows_the_terms(terms: NodeTerms, rng: np.random.Generator
     y = (x + 0.3 * d)[terms.where]
     change = terms.third * y + terms.fourth * y**2 / 2
     inverse = np.full(12, 0.5)
-    follow(0.3, terms.where, terms.third, terms.fourth, held, x, d, inverse)
+    follow(terms.where, terms.third, terms.fourth, held, x + 0.3 * d, inverse)
     np.testing.assert_allclose(inverse[terms.where], 1 / np.abs(held + change), rtol=1e-12)
     np.testing.assert_array_equal(np.delete(inverse, terms.where), 0.5)
 
@@ -71,10 +71,10 @@ def test_both_in_one_pass_are_both(terms: NodeTerms, rng: np.random.Generator) -
     x, d, held = rng.normal(size=12), rng.normal(size=12), rng.uniform(1, 3, terms.where.size)
     product, inverse = rng.normal(size=12), np.full(12, 0.5)
     wanted, follower = product.copy(), inverse.copy()
-    args = 0.4, terms.where, terms.third, terms.fourth, held, x, d
-    take_secant(*args, wanted)
-    follow(*args, follower)
-    follow_secant(*args, product, inverse)
+    known = terms.where, terms.third, terms.fourth, held
+    take_secant(0.4, *known, x, d, wanted)
+    follow(*known, x + 0.4 * d, follower)
+    follow_secant(0.4, *known, x, d, product, inverse)
     np.testing.assert_allclose(product, wanted, rtol=1e-14)
     np.testing.assert_allclose(inverse, follower, rtol=1e-14)
 
@@ -85,7 +85,7 @@ def test_a_diagonal_that_would_vanish_is_left(terms: NodeTerms) -> None:
     one = NodeTerms(terms.where, np.full(terms.where.size, -2.0), np.zeros(terms.where.size))
     x[terms.where] = 1.0  # 2 - 2 x
     inverse = np.full(12, 0.5)
-    follow(1.0, one.where, one.third, one.fourth, held, x, np.zeros(12), inverse)
+    follow(one.where, one.third, one.fourth, held, x, inverse)
     np.testing.assert_array_equal(inverse, 0.5)
 
 

@@ -100,8 +100,8 @@ class Metric:
 
     @property
     def pivots(self) -> FloatArray | None:
-        """The inverse diagonal that the operator has in it and that may follow the matrix's."""
-        return self.inverse if self.preconditioner is None or self.inverse is not None else self.preconditioner.pivots
+        """The inverse diagonal in a preconditioner that is in use, where it may follow the matrix's."""
+        return None if self.preconditioner is None or self.inverse is not None else self.preconditioner.pivots
 
     @property
     def caution(self) -> float:

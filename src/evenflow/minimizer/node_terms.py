@@ -77,6 +77,18 @@ def bend_along(where, third, fourth, x, d):  # type: ignore[no-untyped-def]
 
 
 @_dense
+def _stiffening(third, fourth, y):  # type: ignore[no-untyped-def]
+    """Change of a term's second derivative from zero to y."""
+    return y * (third + 0.5 * y * fourth)
+
+
+@_dense
+def _secant(third, fourth, y, s):  # type: ignore[no-untyped-def]
+    """Change of a term's gradient from y to y + s, over s."""
+    return third * (y + 0.5 * s) + fourth * (0.5 * y * (y + s) + s * s * _SIXTH)
+
+
+@_dense
 def take_secant(a, where, third, fourth, held, x, d, Hd):  # type: ignore[no-untyped-def]
     """Add to ``Hd`` the change of the terms' gradient from x to x + a d, over a.
 
@@ -90,32 +102,29 @@ def take_secant(a, where, third, fourth, held, x, d, Hd):  # type: ignore[no-unt
     for k in range(where.size):
         i = where[k]
         y, s = x[i], a * d[i]
-        Hd[i] += d[i] * (third[k] * (y + 0.5 * s) + fourth[k] * (0.5 * y * (y + s) + s * s * _SIXTH))
+        Hd[i] += d[i] * _secant(third[k], fourth[k], y, s)
         if held.size > 0:
-            y += s
-            drift = max(drift, abs(y * (third[k] + 0.5 * y * fourth[k])) / held[k])
+            drift = max(drift, abs(_stiffening(third[k], fourth[k], y + s)) / held[k])
     return drift
 
 
 @_dense
-def follow(a, where, third, fourth, held, x, d, inverse):  # type: ignore[no-untyped-def]
-    """Update the inverse of a diagonal preconditioner, which holds ``held`` at zero, for the terms at x + a d."""
+def follow(where, third, fourth, held, x, inverse):  # type: ignore[no-untyped-def]
+    """Update the inverse of a diagonal, which is ``held`` at zero, for the terms at x."""
     for k in range(held.size):
-        y = x[where[k]] + a * d[where[k]]
-        diagonal = abs(held[k] + y * (third[k] + 0.5 * y * fourth[k]))
+        diagonal = abs(held[k] + _stiffening(third[k], fourth[k], x[where[k]]))
         if diagonal > _NOTHING * held[k]:
             inverse[where[k]] = 1.0 / diagonal
 
 
 @_dense
 def follow_secant(a, where, third, fourth, held, x, d, Hd, inverse):  # type: ignore[no-untyped-def]
-    """As :func:`take_secant` and then :func:`follow`, in one pass, for a ``held`` that is not empty."""
+    """As :func:`take_secant`, and :func:`follow` at x + a d, in one pass, for a ``held`` that is not empty."""
     for k in range(where.size):
         i = where[k]
         t3, t4, y, s = third[k], fourth[k], x[i], a * d[i]
-        Hd[i] += d[i] * (t3 * (y + 0.5 * s) + t4 * (0.5 * y * (y + s) + s * s * _SIXTH))
-        y += s
-        diagonal = abs(held[k] + y * (t3 + 0.5 * y * t4))
+        Hd[i] += d[i] * _secant(t3, t4, y, s)
+        diagonal = abs(held[k] + _stiffening(t3, t4, y + s))
         if diagonal > _NOTHING * held[k]:
             inverse[i] = 1.0 / diagonal
 

@@ -331,7 +331,7 @@ def _solve_cycles(
         if end != 0:
             return k + 1, end, cycles
         if pivots.size > 0:
-            follow(0.0, where, third, fourth, held, x, d, pivots)
+            follow(where, third, fourth, held, x, pivots)
     return limit, _EXHAUSTED, cycles
 
 
@@ -431,7 +431,7 @@ class Steihaug:
         terms = higher.where, higher.third, higher.fourth, held
         if inverse is not None and len(higher.where) > 0:
             inverse = inverse.copy()  # it follows the point
-        if pivots is None or inverse is not None or len(held) == 0:
+        if pivots is None or len(held) == 0:
             pivots = _NOTHING_HELD
         self._task = model, terms, inverse, apply, cycle, pivots, flexible or len(higher.where) > 0, radius, tolerance
         self.iterations = self.cycles = 0
@@ -494,5 +494,5 @@ class Steihaug:
             if end != 0:
                 return (k, _SOLVED) if end == _LEVEL else (k + 1, end)
             if len(pivots):
-                follow(0.0, *terms, x, d, pivots)
+                follow(*terms, x, pivots)
         return limit, _EXHAUSTED

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from evenflow.preconditioner.half import BELOW, SOUND, ZERO, flaw
+from evenflow.preconditioner.half import mend_pivot
 
 __all__ = ["factor_dense"]
 
@@ -36,11 +36,9 @@ def factor_dense(matrix, tiny, negative):  # type: ignore[no-untyped-def]
         for j in range(i):
             row[j] = (row[j] - _dot(row, matrix[j], j)) * inverse[j]
         pivot = row[i] - _dot(row, row, i)
-        kind = flaw(pivot, entry, tiny, negative)
-        if kind != SOUND:
-            zero += kind == ZERO
-            below += kind == BELOW
-            pivot = entry if entry > 0.0 else 1.0
+        pivot, is_zero, is_below = mend_pivot(pivot, entry, tiny, negative)
+        zero += is_zero
+        below += is_below
         row[i] = np.sqrt(pivot)
         inverse[i] = 1.0 / row[i]
     return zero, below

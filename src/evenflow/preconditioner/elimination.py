@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from evenflow.preconditioner.half import BELOW, SOUND, ZERO, flaw, precedes
+from evenflow.preconditioner.half import mend_pivot, precedes
 
 __all__ = [
     "NEGATIVE",
@@ -233,11 +233,9 @@ def elimination_values(  # type: ignore[no-untyped-def]
     for k in range(len(order)):
         i = order[k]
         pivot = d[i]
-        kind = flaw(pivot, abs(diagonal[i]), tiny, NEGATIVE)
-        if kind != SOUND:
-            zero += kind == ZERO
-            negative += kind == BELOW
-            pivot = abs(diagonal[i]) if diagonal[i] != 0.0 else 1.0
+        pivot, is_zero, is_negative = mend_pivot(pivot, abs(diagonal[i]), tiny, NEGATIVE)
+        zero += is_zero
+        negative += is_negative
         inverse[k] = 1.0 / pivot
         begin, end = l_ptr[k], l_ptr[k + 1]
         for t in range(begin, end):

@@ -17,21 +17,16 @@ import numpy as np
 from numba import njit
 
 __all__ = [
-    "BELOW",
-    "SOUND",
-    "ZERO",
     "dense_half",
     "expand",
     "find_lower",
-    "flaw",
     "invert_pivots",
+    "mend_pivot",
     "precedes",
     "reach",
     "subtract_reach",
     "take_values",
 ]
-
-SOUND, ZERO, BELOW = range(3)
 
 
 @njit(cache=True, nogil=True)
@@ -162,11 +157,15 @@ def subtract_reach(diagonal, reach, nothing, potential):  # type: ignore[no-unty
 
 
 @njit(cache=True, nogil=True)
-def flaw(pivot, reference, tiny, negative):  # type: ignore[no-untyped-def]
-    """What is wrong with a pivot beside the ``reference`` for its size: nothing, zero to rounding, or negative."""
+def mend_pivot(pivot, reference, tiny, negative):  # type: ignore[no-untyped-def]
+    """The pivot, or in its place the ``reference`` for its size; whether it was zero to rounding, and negative.
+
+    It is zero if it is not above ``tiny`` times the reference, and negative below minus ``negative`` times it.
+    """
     if pivot > tiny * reference:
-        return SOUND
-    return BELOW if pivot < -negative * reference else ZERO
+        return pivot, False, False
+    below = pivot < -negative * reference
+    return reference if reference > 0.0 else 1.0, not below, below
 
 
 @njit(cache=True, nogil=True)
@@ -188,11 +187,10 @@ def invert_pivots(diagonal, potential, apart, scale, tiny, negative, inverse):  
     for i in range(n):
         pivot = diagonal[i] + potential[i] if apart else diagonal[i]
         reference = scale[i] if len(scale) > 0 else mean
-        kind = flaw(pivot, reference, tiny, negative)
-        if kind != SOUND:
-            zero += kind == ZERO
-            below += kind == BELOW
-            pivot = reference if reference > 0.0 else 1.0
+        pivot, is_zero, is_below = mend_pivot(pivot, reference, tiny, negative)
+        if is_zero or is_below:
+            zero += is_zero
+            below += is_below
             potential[i] = pivot
             if apart:
                 diagonal[i] = 0.0

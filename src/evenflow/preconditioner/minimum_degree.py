@@ -9,7 +9,7 @@ from numba import njit, types
 from numba.extending import intrinsic
 
 from evenflow.preconditioner.elimination import NEGATIVE, find_ends, strip_leaves
-from evenflow.preconditioner.half import BELOW, SOUND, ZERO, flaw
+from evenflow.preconditioner.half import mend_pivot
 
 __all__ = ["factor_values", "minimum_degree"]
 
@@ -157,12 +157,13 @@ def minimum_degree(ptr, idx):  # type: ignore[no-untyped-def]
     if fits and core > 0:
         number = np.full(n, -1, np.int64)
         node = np.empty(core, np.uint32)
-        for i in range(n):
+        k = 0
+        for i in range(n - 1, -1, -1):
             if degree[i] >= 0:
-                core -= 1
-                number[i] = core
-                node[core] = i
-        neighbours = np.zeros((n - count, (n - count + _WORD - 1) // _WORD), np.uint64)
+                number[i] = k
+                node[k] = i
+                k += 1
+        neighbours = np.zeros((core, (core + _WORD - 1) // _WORD), np.uint64)
         edges = 0
         for e in range(m):
             a, b = number[ends[2 * e]], number[ends[2 * e + 1]]
@@ -214,11 +215,9 @@ def factor_values(  # type: ignore[no-untyped-def]
             pivot -= share * l_val[begin]
             for t in range(begin + np.uint32(1), l_ptr[k + np.uint32(1)]):
                 l_val[slot[l_idx[t]]] -= share * l_val[t]
-        kind = flaw(pivot, abs(diagonal[i]), tiny, NEGATIVE)
-        if kind != SOUND:
-            zero += kind == ZERO
-            negative += kind == BELOW
-            pivot = abs(diagonal[i]) if diagonal[i] != 0.0 else 1.0
+        pivot, is_zero, is_negative = mend_pivot(pivot, abs(diagonal[i]), tiny, NEGATIVE)
+        zero += is_zero
+        negative += is_negative
         inverse[p] = 1.0 / pivot
     for p in range(n):
         for t in range(l_ptr[p], l_ptr[p + 1]):
