@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-__all__ = ["DEPENDS", "INFLUENCES", "aggregate", "condense", "couplings"]
+__all__ = ["DEPENDS", "INFLUENCES", "aggregate", "condense"]
 
 DEPENDS = 1  # row i depends on column j: its coupling is among the strongest of i
 INFLUENCES = 2  # column j depends on row i
@@ -47,54 +47,60 @@ def condense(indptr, indices, data, block):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def couplings(indptr, indices, data, threshold, mark):  # type: ignore[no-untyped-def]
-    """Write the mark of each entry.
+def _couplings(indptr, indices, data, threshold, ptr, place, mark):  # type: ignore[no-untyped-def]
+    """Write the rows of the strong couplings: place in the matrix and mark of each; return how many.
 
     DEPENDS if it is at least ``threshold`` times the strongest of its row, INFLUENCES if so for its column.
-    Positive off-diagonal entries couple nodes the wrong way round and are never marked.
+    Positive off-diagonal entries couple nodes the wrong way round and are never strong.
     """
-    n = len(indptr) - 1
+    n = np.uint32(len(indptr) - 1)
+    one = np.uint32(1)
     slack = 1.0 - 1e-9  # equal couplings stay equal whatever their rounding
     least = np.empty(n)
     for i in range(n):
         m = 0.0
-        for k in range(indptr[i], indptr[i + 1]):
+        for k in range(indptr[i], indptr[i + one]):
             a = -data[k] if indices[k] != i else 0.0
             m = a if a > m else m
         least[i] = max(slack * threshold * m, TINY_COUPLING)
+    t = np.uint32(0)
+    ptr[0] = 0
     for i in range(n):
         here = least[i]
-        for k in range(indptr[i], indptr[i + 1]):
+        for k in range(indptr[i], indptr[i + one]):
             j = indices[k]
             a = -data[k] if j != i else 0.0
-            mark[k] = DEPENDS * (a >= here) + INFLUENCES * (a >= least[j])
+            strong = DEPENDS * np.uint8(a >= here) + INFLUENCES * np.uint8(a >= least[j])
+            place[t] = k  # written over by the next one unless this is strong, which no branch could foretell
+            mark[t] = strong
+            t += np.uint32(strong > 0)
+        ptr[i + one] = t
+    return t
 
 
 @njit(cache=True, nogil=True)
-def _seed(indptr, indices, mark, group):  # type: ignore[no-untyped-def]
+def _seed(ptr, place, mark, indices, group):  # type: ignore[no-untyped-def]
     """Groups of a node with all its partners, where all are free and the dependence is mutual."""
     count = 0
     for i in range(len(group)):
-        if group[i] >= 0:
+        begin, end = ptr[i], ptr[i + 1]
+        if group[i] >= 0 or begin == end:
             continue
-        partners = 0
-        for k in range(indptr[i], indptr[i + 1]):
-            if mark[k]:
-                if group[indices[k]] >= 0 or mark[k] == DEPENDS:
-                    partners = -1
-                    break
-                partners += 1
-        if partners > 0:
+        free = True
+        for k in range(begin, end):
+            if group[indices[place[k]]] >= 0 or mark[k] == DEPENDS:
+                free = False
+                break
+        if free:
             group[i] = count
-            for k in range(indptr[i], indptr[i + 1]):
-                if mark[k]:
-                    group[indices[k]] = count
+            for k in range(begin, end):
+                group[indices[place[k]]] = count
             count += 1
     return count
 
 
 @njit(cache=True, nogil=True)
-def _join(indptr, indices, data, mark, group):  # type: ignore[no-untyped-def]
+def _join(ptr, place, mark, indices, data, group):  # type: ignore[no-untyped-def]
     """Free nodes join the group of the strongest partner they depend on; twice, so that chains are caught."""
     choice = np.full(len(group), -1, np.int32)
     for _ in range(2):
@@ -102,34 +108,48 @@ def _join(indptr, indices, data, mark, group):  # type: ignore[no-untyped-def]
             if group[i] >= 0:
                 continue
             best = 0.0
-            for k in range(indptr[i], indptr[i + 1]):
-                if mark[k] & DEPENDS and group[indices[k]] >= 0 and -data[k] > best:
-                    best = -data[k]
-                    choice[i] = group[indices[k]]
+            for k in range(ptr[i], ptr[i + 1]):
+                joined = group[indices[place[k]]]
+                a = -data[place[k]]
+                if mark[k] & DEPENDS and joined >= 0 and a > best:
+                    best = a
+                    choice[i] = joined
         for i in range(len(group)):
             if choice[i] >= 0:
                 group[i] = choice[i]
 
 
 @njit(cache=True, nogil=True)
-def aggregate(indptr, indices, data, mark):  # type: ignore[no-untyped-def]
-    """Group of each node (-1 for a node coupled to nothing) and the number of groups, numbered in node order."""
-    n = len(indptr) - 1
+def aggregate(indptr, indices, data, threshold, ptr, place, mark):  # type: ignore[no-untyped-def]
+    """Write the rows of the strong couplings (place in the matrix, mark), and group the nodes by them.
+
+    Returns
+    -------
+    strong : int
+        How many couplings are strong.
+    group : ndarray of int32
+        Of each node, numbered in node order; -1 for a node coupled to nothing.
+    count : int
+        Of groups.
+    """
+    n = len(ptr) - 1
+    strong = _couplings(indptr, indices, data, threshold, ptr, place, mark)
     group = np.full(n, -1, np.int32)
-    count = _seed(indptr, indices, mark, group)
-    _join(indptr, indices, data, mark, group)
+    count = _seed(ptr, place, mark, indices, group)
+    _join(ptr, place, mark, indices, data, group)
     for i in range(n):
         if group[i] >= 0:
             continue
         coupled = False
-        for k in range(indptr[i], indptr[i + 1]):
+        for k in range(ptr[i], ptr[i + 1]):
             if mark[k] & DEPENDS:
                 coupled = True
         if coupled:
             group[i] = count
-            for k in range(indptr[i], indptr[i + 1]):
-                if mark[k] & INFLUENCES and group[indices[k]] < 0:
-                    group[indices[k]] = count
+            for k in range(ptr[i], ptr[i + 1]):
+                j = indices[place[k]]
+                if mark[k] & INFLUENCES and group[j] < 0:
+                    group[j] = count
             count += 1
     number = np.full(count, -1, np.int32)  # coarse numbering follows the fine one: neighbours stay near in memory
     count = 0
@@ -139,4 +159,4 @@ def aggregate(indptr, indices, data, mark):  # type: ignore[no-untyped-def]
                 number[group[i]] = count
                 count += 1
             group[i] = number[group[i]]
-    return group, count
+    return strong, group, count

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from numba import njit
 
 from evenflow.energy.base import FloatArray
-from evenflow.preconditioner.half import precedes
+from evenflow.preconditioner.half import turn
 
 __all__ = ["Products", "multiply_new", "multiply_out"]
 
@@ -21,7 +21,7 @@ Products = tuple[UintArray, UintArray, UintArray, UintArray, UintArray, UintArra
 
 @njit(cache=True, nogil=True)
 def _transpose(p_ptr, p_idx, r_ptr, node, place):  # type: ignore[no-untyped-def]
-    """Rows of P^T: the fine nodes of each coarse one, and where their weights are."""
+    """Write the rows of P^T: the fine nodes of each coarse one, and where their weights are."""
     one = np.uint32(1)
     for q in range(len(p_idx)):
         r_ptr[p_idx[q] + one] += one
@@ -37,14 +37,22 @@ def _transpose(p_ptr, p_idx, r_ptr, node, place):  # type: ignore[no-untyped-def
 
 
 @njit(cache=True, nogil=True)
-def _multiply_new(ptr, idx, val, diagonal, p_ptr, p_idx, p_val, r_ptr, node, place, slot, s_ptr, s_idx, s_val, scale):  # type: ignore[no-untyped-def]
-    """Rows of S, pattern and values; False as soon as they do not fit. ``slot`` begins with -1."""
+def _multiply_new(ptr, idx, val, diagonal, p_ptr, p_idx, p_val, r_ptr, node, place, s_ptr, s_idx, s_val, scale):  # type: ignore[no-untyped-def]
+    """Write the rows of P^T, and those of S, the diagonal first; False as soon as they do not fit."""
+    _transpose(p_ptr, p_idx, r_ptr, node, place)
+    slot = np.full(len(scale), -1, np.int64)
     t = np.int64(0)
     one = np.uint32(1)
     s_ptr[0] = 0
     for row in range(len(s_ptr) - 1):
         first = t
         size = 0.0
+        if t == len(s_idx):
+            return False
+        slot[row] = t
+        s_idx[t] = row
+        s_val[t] = 0.0
+        t += 1
         for e in range(r_ptr[row], r_ptr[row + 1]):
             i = node[e]
             p = p_val[place[e]]
@@ -74,64 +82,58 @@ def _multiply_new(ptr, idx, val, diagonal, p_ptr, p_idx, p_val, r_ptr, node, pla
 
 
 @njit(cache=True, nogil=True)
-def _fold(s_ptr, s_idx, ptr, idx, fold):  # type: ignore[no-untyped-def]  # noqa: PLR0912
-    """Strictly lower rows of S + S^T, and the slot in (lower values, diagonal) of each entry of S."""
+def _fold(s_ptr, s_idx, s_val, ptr, idx, fold, out):  # type: ignore[no-untyped-def]
+    """Write the strictly lower rows of S + S^T, the slot of each entry of S in (lower values, diagonal), and these.
+
+    Returns how many entries are lower. Which of two rows comes later cannot be foretold: nothing here branches on it.
+    """
     n = len(s_ptr) - 1
     one = np.uint32(1)
-    t_ptr = np.zeros(n + 1, np.uint32)
+    o_ptr = np.zeros(n + 1, np.uint32)
     for row in range(n):
-        for s in range(s_ptr[row], s_ptr[row + 1]):
-            if precedes(row, s_idx[s], n):
-                t_ptr[s_idx[s] + one] += one
-    for c in range(n):
-        t_ptr[c + 1] += t_ptr[c]
-    t_row = np.empty(t_ptr[n], np.uint32)
-    t_slot = np.empty(t_ptr[n], np.uint32)
-    place = t_ptr[:-1].copy()
-    for row in range(n):
-        for s in range(s_ptr[row], s_ptr[row + 1]):
+        own = turn(row, n)
+        for s in range(s_ptr[row] + one, s_ptr[row + 1]):
             c = s_idx[s]
-            if precedes(row, c, n):
-                t_row[place[c]] = row
-                t_slot[place[c]] = s
-                place[c] += one
+            later = c if own < turn(c, n) else np.uint32(row)
+            o_ptr[later + one] += one
+    for c in range(n):
+        o_ptr[c + 1] += o_ptr[c]
+    o_idx = np.empty(o_ptr[n], np.uint32)
+    o_slot = np.empty(o_ptr[n], np.uint32)
+    place = o_ptr[:-1].copy()
+    for row in range(n):
+        own = turn(row, n)
+        for s in range(s_ptr[row] + one, s_ptr[row + 1]):
+            c = s_idx[s]
+            after = own < turn(c, n)
+            later = c if after else np.uint32(row)
+            e = place[later]
+            o_idx[e] = np.uint32(row) if after else c
+            o_slot[e] = s
+            place[later] = e + one
     seen = np.full(n, -1, np.int32)
     slot = np.zeros(n, np.uint32)
-    m = np.uint64(0)
+    m = np.uint32(0)
     ptr[0] = 0
     for row in range(n):
-        for s in range(s_ptr[row], s_ptr[row + 1]):
-            c = s_idx[s]
-            if precedes(c, row, n):
-                seen[c] = row
-                slot[c] = m
-                idx[m] = c
-                fold[s] = m
-                m += np.uint64(1)
-        for e in range(t_ptr[row], t_ptr[row + 1]):
-            c = t_row[e]
-            if seen[c] != row:
-                seen[c] = row
-                slot[c] = m
-                idx[m] = c
-                m += np.uint64(1)
-            fold[t_slot[e]] = slot[c]
+        for e in range(o_ptr[row], o_ptr[row + 1]):
+            c = o_idx[e]
+            fresh = seen[c] != row
+            at = m if fresh else slot[c]
+            seen[c] = row
+            slot[c] = at
+            idx[m] = c
+            fold[o_slot[e]] = at
+            m += np.uint32(fresh)
         ptr[row + 1] = m
     for row in range(n):
-        for s in range(s_ptr[row], s_ptr[row + 1]):
-            if s_idx[s] == row:
-                fold[s] = m + np.uint64(row)
-    return m
-
-
-@njit(cache=True, nogil=True)
-def _gather(s_val, fold, out, n_coarse):  # type: ignore[no-untyped-def]
-    """Write S + S^T, values, to ``out``."""
-    out[:] = 0.0
+        fold[s_ptr[row]] = m + np.uint32(row)
+    out[: m + n] = 0.0
     for s in range(len(s_val)):
         out[fold[s]] += s_val[s]
-    for c in range(len(out) - n_coarse, len(out)):
+    for c in range(m, m + n):
         out[c] *= 2.0
+    return m
 
 
 def multiply_new(
@@ -159,22 +161,18 @@ def multiply_new(
         :func:`multiply_out` needs to do it again: rows of P^T (ptr, nodes, places of the weights), columns of S, slot
         of each entry of S in (lower values, diagonal). None if S has more entries than ``limit``.
     """
-    p_ptr, p_idx, _ = interpolation
+    size = len(interpolation[1])
     # Arrays are allocated here, not in the kernels: numpy asks for huge pages. Room that is not used is not touched.
-    size = len(p_idx)
     r_ptr, node, place = np.zeros(n_coarse + 1, np.uint32), np.empty(size, np.uint32), np.empty(size, np.uint32)
-    _transpose(p_ptr, p_idx, r_ptr, node, place)
     s_ptr, s_idx, s_val = np.empty(n_coarse + 1, np.uint32), np.empty(limit, np.uint32), np.empty(limit)
-    slot, scale = np.full(n_coarse, -1, np.int64), np.empty(n_coarse)
-    if not _multiply_new(*lower, *interpolation, r_ptr, node, place, slot, s_ptr, s_idx, s_val, scale):
+    scale = np.empty(n_coarse)
+    if not _multiply_new(*lower, *interpolation, r_ptr, node, place, s_ptr, s_idx, s_val, scale):
         return None
     s_idx, s_val = s_idx[: s_ptr[-1]], s_val[: s_ptr[-1]]
-    c_ptr, c_idx = np.empty(n_coarse + 1, np.uint32), np.empty(len(s_idx), np.uint32)
-    fold = np.empty(len(s_idx), np.uint32)
-    count = int(_fold(s_ptr, s_idx, c_ptr, c_idx, fold))
-    values = np.empty(count + n_coarse)
-    _gather(s_val, fold, values, n_coarse)
-    return c_ptr, c_idx[:count], values, scale, (r_ptr, node, place, s_ptr, s_idx, fold)
+    c_ptr, c_idx, fold = np.empty_like(s_ptr), np.empty_like(s_idx), np.empty_like(s_idx)
+    values = np.empty(len(s_val))
+    count = int(_fold(s_ptr, s_idx, s_val, c_ptr, c_idx, fold, values))
+    return c_ptr, c_idx[:count], values[: count + n_coarse], scale, (r_ptr, node, place, s_ptr, s_idx, fold)
 
 
 @njit(cache=True, nogil=True)

@@ -26,16 +26,21 @@ __all__ = [
     "reach",
     "subtract_reach",
     "take_values",
+    "turn",
 ]
 
 
 @njit(cache=True, nogil=True)
+def turn(i, n):  # type: ignore[no-untyped-def]
+    """When row i of n is swept, in the order 0, half, 1, half + 1, ..., with half = (n + 1) // 2."""
+    i, half = np.int64(i), (n + 1) // 2
+    return 2 * i - (2 * half - 1) * np.int64(i >= half)
+
+
+@njit(cache=True, nogil=True)
 def precedes(j, i, n):  # type: ignore[no-untyped-def]
-    """Whether row j of n comes before row i in the order 0, half, 1, half + 1, ..., with half = (n + 1) // 2."""
-    j, i, half = np.int64(j), np.int64(i), (n + 1) // 2
-    if (i < half) == (j < half):
-        return j < i
-    return j < i + half if i < half else j + half <= i
+    """Whether row j of n comes before row i."""
+    return turn(j, n) < turn(i, n)
 
 
 @njit(cache=True, nogil=True)

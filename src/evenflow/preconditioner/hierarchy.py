@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from evenflow.energy.base import FloatArray
 from evenflow.preconditioner import cycle
-from evenflow.preconditioner.aggregation import aggregate, condense, couplings
+from evenflow.preconditioner.aggregation import aggregate, condense
 from evenflow.preconditioner.dense import factor_dense
 from evenflow.preconditioner.elimination import (
     NEGATIVE,
@@ -22,6 +22,7 @@ from evenflow.preconditioner.galerkin import multiply_new, multiply_out
 from evenflow.preconditioner.half import dense_half, expand, invert_pivots, reach, subtract_reach
 from evenflow.preconditioner.interpolation import (
     carry_potential,
+    coupling_sizes,
     interpolate,
     interpolation_weights,
     repeat_rows,
@@ -199,11 +200,12 @@ class Aggregated(Level):
         aggregation takes its place: there a few smoothing steps are enough anyway.
         """
         self.recipe = recipe
+        self.size: FloatArray | None = None  # sums of the couplings of each node, once they are asked for
         m = self.matrix
         rows = self._nodal()
-        self.mark = np.empty(len(rows[1]), np.uint8)
-        couplings(*rows, recipe.threshold, self.mark)
-        self.group, self.n_groups = aggregate(*rows, self.mark)
+        ptr, place, mark = np.empty_like(rows[0]), np.empty_like(rows[1]), np.empty(len(rows[1]), np.uint8)
+        count, self.group, self.n_groups = aggregate(*rows, recipe.threshold, ptr, place, mark)
+        self.strong = ptr, place[:count], mark[:count]
         size = self.n_groups * recipe.block
         if size == 0 or size > 0.8 * m.size:
             return False
@@ -232,9 +234,8 @@ class Aggregated(Level):
         """Interpolation over nodes (w) and over unknowns (p)."""
         n = len(self.group)
         self.damping = self.recipe.damping if width > 1 else 0.0
-        self.w_ptr, self.size = np.empty(n + 1, np.uint32), np.empty(n)
-        idx, val = np.empty(n * width, np.uint32), np.empty(n * width)
-        interpolate(*rows, self.mark, self.group, self.n_groups, width, self.damping, self.w_ptr, idx, val, self.size)
+        self.w_ptr, idx, val = np.empty(n + 1, np.uint32), np.empty(n * width, np.uint32), np.empty(n * width)
+        interpolate(*self.strong, *rows[1:], self.group, self.n_groups, width, self.damping, self.w_ptr, idx, val)
         self.w_idx, self.w_val = idx[: self.w_ptr[-1]], val[: self.w_ptr[-1]]
         self.p_ptr, self.p_idx, self.plain = self.w_ptr, self.w_idx, self.w_val
         if self.recipe.block > 1:
@@ -250,9 +251,9 @@ class Aggregated(Level):
     def _weigh(self, rows: tuple[UintArray, UintArray, FloatArray]) -> None:
         """Interpolation weights of the couplings: ``plain``, over unknowns."""
         interpolation_weights(
-            *rows, self.mark, self.group, self.n_groups, self.damping, self.w_ptr, self.w_idx, self.w_val, self.size
-        )  # fmt: skip
-        self.plain = self._over_unknowns(self.w_val)
+            *self.strong, *rows[1:], self.group, self.n_groups, self.damping, self.w_ptr, self.w_idx, self.w_val
+        )
+        self.plain, self.size = self._over_unknowns(self.w_val), None
 
     def _over_unknowns(self, weights: FloatArray) -> FloatArray:
         """Weights of the unknowns from those of the nodes."""
@@ -260,6 +261,8 @@ class Aggregated(Level):
 
     def _scale(self) -> FloatArray:
         """The weights of a matrix whose potential is not apart: a node held fast follows its neighbours less."""
+        if self.size is None:
+            self.size = coupling_sizes(*self._nodal())
         scaled, diagonal = np.empty(len(self.w_val)), self.matrix.diagonal
         if self.recipe.block > 1:
             diagonal = diagonal.reshape(-1, self.recipe.block).mean(axis=1)

@@ -7,7 +7,14 @@ from numba import njit
 
 from evenflow.preconditioner.aggregation import DEPENDS
 
-__all__ = ["carry_potential", "interpolate", "interpolation_weights", "repeat_rows", "scale_rows"]
+__all__ = [
+    "carry_potential",
+    "coupling_sizes",
+    "interpolate",
+    "interpolation_weights",
+    "repeat_rows",
+    "scale_rows",
+]
 
 
 @njit(cache=True, nogil=True)
@@ -26,17 +33,18 @@ def _weigh_row(total, count, own, strong, damping, val, t):  # type: ignore[no-u
         val[t + q] = weight
         kept += weight
     if kept > 0.0:
+        whole = 1.0 / kept
         for q in range(count):
-            val[t + q] /= kept
+            val[t + q] *= whole
 
 
 @njit(cache=True, nogil=True)
-def interpolate(indptr, indices, data, mark, group, n_groups, width, damping, ptr, idx, val, size):  # type: ignore[no-untyped-def]  # noqa: PLR0912
+def interpolate(s_ptr, s_place, s_mark, indices, data, group, n_groups, width, damping, ptr, idx, val):  # type: ignore[no-untyped-def]
     """Write the coarse nodes that each node interpolates from, and the weights.
 
     Its own group first, then those of its strong partners, at most ``width``, those of the largest total coupling.
     The weights are a Jacobi step on the constant of each group (smoothed aggregation) over the strong couplings only,
-    rescaled to sum to one where partners were left out. ``size`` receives the sum of all couplings of a node.
+    rescaled to sum to one where partners were left out.
     """
     one = np.uint32(1)
     found = np.empty(n_groups + 1, np.uint32)
@@ -45,7 +53,7 @@ def interpolate(indptr, indices, data, mark, group, n_groups, width, damping, pt
     base = np.int64(0)
     ptr[0] = 0
     t = np.int64(0)
-    for i in range(np.uint32(len(indptr) - 1)):
+    for i in range(np.uint32(len(s_ptr) - 1)):
         own = group[i] >= 0
         count = 0
         if own:
@@ -53,18 +61,15 @@ def interpolate(indptr, indices, data, mark, group, n_groups, width, damping, pt
             found[0] = group[i]
             total[0] = 0.0
             count = 1
-        every = 0.0
         strong = 0.0
-        for k in range(indptr[i], indptr[i + one]):
-            if indices[k] == i:
-                continue
-            a = data[k]
-            every += abs(a)
-            if mark[k] & DEPENDS:
+        for k in range(s_ptr[i], s_ptr[i + one]):
+            if s_mark[k] & DEPENDS:
+                j = indices[s_place[k]]
+                a = data[s_place[k]]
                 strong -= a
-                if group[indices[k]] < 0:
+                if group[j] < 0:
                     continue
-                c = np.uint32(group[indices[k]])
+                c = np.uint32(group[j])
                 q = slot[c] - base
                 if q < 0:
                     slot[c] = base + count
@@ -74,7 +79,6 @@ def interpolate(indptr, indices, data, mark, group, n_groups, width, damping, pt
                 else:
                     total[q] -= a
         base += count
-        size[i] = every
         if count > width:
             for q in range(np.int64(own), width):
                 best = q
@@ -92,7 +96,7 @@ def interpolate(indptr, indices, data, mark, group, n_groups, width, damping, pt
 
 
 @njit(cache=True, nogil=True)
-def interpolation_weights(indptr, indices, data, mark, group, n_groups, damping, ptr, idx, val, size):  # type: ignore[no-untyped-def]
+def interpolation_weights(s_ptr, s_place, s_mark, indices, data, group, n_groups, damping, ptr, idx, val):  # type: ignore[no-untyped-def]
     """Write the weights that :func:`interpolate` finds, for other values of the matrix and the same coarse nodes."""
     coupling = np.zeros(n_groups)
     total = np.empty(n_groups + 1)
@@ -100,19 +104,29 @@ def interpolation_weights(indptr, indices, data, mark, group, n_groups, damping,
         begin, end = np.int64(ptr[i]), np.int64(ptr[i + 1])
         for q in range(begin, end):
             coupling[idx[q]] = 0.0
-        every = 0.0
         strong = 0.0
-        for k in range(indptr[i], indptr[i + 1]):
-            if indices[k] != i:
-                every += abs(data[k])
-                if mark[k] & DEPENDS and data[k] < 0.0:
-                    strong -= data[k]
-                    if group[indices[k]] >= 0:
-                        coupling[np.uint32(group[indices[k]])] -= data[k]
-        size[i] = every
+        for k in range(s_ptr[i], s_ptr[i + 1]):
+            a = data[s_place[k]]
+            if s_mark[k] & DEPENDS and a < 0.0:
+                strong -= a
+                own = group[indices[s_place[k]]]
+                if own >= 0:
+                    coupling[np.uint32(own)] -= a
         for q in range(begin, end):
             total[q - begin] = coupling[idx[q]]
         _weigh_row(total, end - begin, group[i] >= 0, strong, damping, val, begin)
+
+
+@njit(cache=True, nogil=True)
+def coupling_sizes(indptr, indices, data):  # type: ignore[no-untyped-def]
+    """Sum of the sizes of the couplings of each row."""
+    size = np.empty(len(indptr) - 1)
+    for i in range(len(size)):
+        every = 0.0
+        for k in range(indptr[i], indptr[i + 1]):
+            every += abs(data[k]) if indices[k] != i else 0.0
+        size[i] = every
+    return size
 
 
 @njit(cache=True, nogil=True)
