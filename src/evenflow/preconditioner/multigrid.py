@@ -36,6 +36,7 @@ _KINDS = {
 _SMALL, _SOLVED = 0.1, 4  # entries of a level beside those of the finest one; visits of it
 _INCLUSIVE, _SELECTIVE = 0.5, 0.7  # thresholds
 _CHEAP = 0.3  # entries of a level that is visited twice, beside those of the one above
+_FEW = 2_000  # entries of a level whose second visit gains nothing
 
 
 @dataclass
@@ -64,7 +65,8 @@ class Multigrid(Preconditioner):
     Parameters
     ----------
     cycle : {"w", "v"}
-        Whether levels below the second are visited twice ("w") where they are at most three tenths of the one above.
+        Whether levels below the second are visited twice ("w"), where they have at most three tenths of the entries
+        of the one above, and more than 2 000.
     threshold : float
         In (0, 1]: a node depends on neighbours whose coupling is at least this share of its strongest. 0 leaves it to
         the matrix: 0.5, or 0.7 where its couplings span decades (and ``block`` is 1): there the strongest few of a row
@@ -278,9 +280,10 @@ class Multigrid(Preconditioner):
         # left to solve, and solved well. The largest of the other coarse ones is visited once: twice would gain about
         # as much as it costs.
         above = [level for level in levels[:k] if isinstance(level, Aggregated)]
+        entries = levels[k].matrix.entries
         if not above:
-            return _SOLVED if levels[k].matrix.entries <= _SMALL * levels[0].matrix.entries else 1
-        return 2 if len(above) > 1 and levels[k].matrix.entries <= _CHEAP * above[-1].matrix.entries else 1
+            return _SOLVED if entries <= _SMALL * levels[0].matrix.entries else 1
+        return 2 if len(above) > 1 and _FEW < entries <= _CHEAP * above[-1].matrix.entries else 1
 
     def _pack(self) -> None:
         """Hand the numbers of the levels to the cycle."""
