@@ -54,22 +54,22 @@ def interpolate(s_ptr, s_place, s_mark, indices, data, group, n_groups, width, d
     ptr[0] = 0
     t = np.int64(0)
     for i in range(np.uint32(len(s_ptr) - 1)):
-        own = group[i] >= 0
-        count = 0
-        if own:
-            slot[np.uint32(group[i])] = base
-            found[0] = group[i]
-            total[0] = 0.0
-            count = 1
+        home = group[i]
+        own = home >= 0
+        count = np.int64(own)
+        inside = 0.0
         strong = 0.0
         for k in range(s_ptr[i], s_ptr[i + one]):
             if s_mark[k] & DEPENDS:
-                j = indices[s_place[k]]
+                g = group[indices[s_place[k]]]
                 a = data[s_place[k]]
                 strong -= a
-                if group[j] < 0:
+                if g < 0:
                     continue
-                c = np.uint32(group[j])
+                if g == home:
+                    inside -= a
+                    continue
+                c = np.uint32(g)
                 q = slot[c] - base
                 if q < 0:
                     slot[c] = base + count
@@ -79,6 +79,15 @@ def interpolate(s_ptr, s_place, s_mark, indices, data, group, n_groups, width, d
                 else:
                     total[q] -= a
         base += count
+        if own and count == 1:
+            idx[t] = home
+            val[t] = 1.0
+            t += 1
+            ptr[i + one] = t
+            continue
+        if own:
+            found[0] = home
+            total[0] = inside
         if count > width:
             for q in range(np.int64(own), width):
                 best = q
