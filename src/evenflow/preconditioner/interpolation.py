@@ -39,6 +39,18 @@ def _weigh_row(total, count, own, strong, damping, val, t):  # type: ignore[no-u
 
 
 @njit(cache=True, nogil=True)
+def _put_largest_first(found, total, begin, end, count):  # type: ignore[no-untyped-def]
+    """Of the entries from ``begin`` to ``count``, put those with the largest totals into places up to ``end``."""
+    for q in range(begin, end):
+        best = q
+        for u in range(q + 1, count):
+            if total[u] > total[best]:
+                best = u
+        found[q], found[best] = found[best], found[q]
+        total[q], total[best] = total[best], total[q]
+
+
+@njit(cache=True, nogil=True)
 def interpolate(s_ptr, s_place, s_mark, indices, data, group, n_groups, width, damping, ptr, idx, val):  # type: ignore[no-untyped-def]
     """Write the coarse nodes that each node interpolates from, and the weights.
 
@@ -89,13 +101,7 @@ def interpolate(s_ptr, s_place, s_mark, indices, data, group, n_groups, width, d
             found[0] = home
             total[0] = inside
         if count > width:
-            for q in range(np.int64(own), width):
-                best = q
-                for u in range(q + 1, count):
-                    if total[u] > total[best]:
-                        best = u
-                found[q], found[best] = found[best], found[q]
-                total[q], total[best] = total[best], total[q]
+            _put_largest_first(found, total, np.int64(own), width, count)
             count = width
         for q in range(count):
             idx[t + q] = found[q]

@@ -33,10 +33,10 @@ _KINDS = {
     cycle.DIRECT: "direct",
     cycle.SMOOTH: "smoothed",
 }
-_SMALL, _SOLVED = 0.1, 4  # entries of a level beside those of the finest one; visits of it
+_SMALL = 0.1  # entries of a level beside those of the finest one
+_SOLVED = 4  # visits of what is left below levels of elimination, if it is small
 _INCLUSIVE, _SELECTIVE = 0.5, 0.7  # thresholds
 _CHEAP = 0.3  # entries of a level that is visited twice, beside those of the one above
-_FEW = 2_000  # entries of a level whose second visit gains nothing
 
 
 @dataclass
@@ -66,7 +66,7 @@ class Multigrid(Preconditioner):
     ----------
     cycle : {"w", "v"}
         Whether levels below the second are visited twice ("w"), where they have at most three tenths of the entries
-        of the one above, and more than 2 000.
+        of the one above and a tenth of those of the finest.
     threshold : float
         In (0, 1]: a node depends on neighbours whose coupling is at least this share of its strongest. 0 leaves it to
         the matrix: 0.5, or 0.7 where its couplings span decades (and ``block`` is 1): there the strongest few of a row
@@ -281,9 +281,10 @@ class Multigrid(Preconditioner):
         # as much as it costs.
         above = [level for level in levels[:k] if isinstance(level, Aggregated)]
         entries = levels[k].matrix.entries
+        small = entries <= _SMALL * levels[0].matrix.entries
         if not above:
-            return _SOLVED if entries <= _SMALL * levels[0].matrix.entries else 1
-        return 2 if len(above) > 1 and _FEW < entries <= _CHEAP * above[-1].matrix.entries else 1
+            return _SOLVED if small else 1
+        return 2 if len(above) > 1 and small and entries <= _CHEAP * above[-1].matrix.entries else 1
 
     def _pack(self) -> None:
         """Hand the numbers of the levels to the cycle."""
