@@ -10,6 +10,7 @@ import pytest
 
 import evenflow as ef
 from evenflow.comparison import PEERS, Peer, StopRun, compare
+from evenflow.comparison.harness import Entry, Harness
 from evenflow.energy.kuramoto import Kuramoto
 from evenflow.errors import InputError
 
@@ -250,3 +251,28 @@ def test_brief_runs_are_repeated_more_often(heat, minimum):
         return w0
 
     assert one(heat, minimum, slow, repeats=2).repeats == 2
+
+
+def test_passes_are_timed_between_the_runs(heat, minimum):
+    class Clock:
+        now, step = 0.0, 1e-3
+
+        def __call__(self):
+            self.now += self.step
+            return self.now
+
+    clock = Clock()
+
+    def slow_down(run, w0):
+        clock.step = 3e-3  # from the first run on everything takes thrice the time
+        return w0
+
+    harness = Harness(
+        heat, {0: heat.initial(np.random.default_rng(0))}, (1e-8,), max_seconds=60.0, tune_seconds=1.0, clock=clock,
+        tell=lambda text: None,
+    )  # fmt: skip
+    entry = Entry(Scripted(slow_down))
+    harness.find_reference(minimum)
+    harness.measure([entry], repeats=5)
+    assert len(entry.runs[0]) >= 5
+    assert harness.pass_seconds() == pytest.approx(3e-3)

@@ -24,6 +24,7 @@ _CURVE_POINTS = 400
 _SHORT = 1.0  # seconds: longer runs are not repeated
 _BRIEF, _OFTEN = 0.05, 10  # seconds in all until which brief runs are repeated more often, and how much more, at most
 _PASSES = 3
+_BOUT, _BOUTS = 1e-3, 5  # seconds of a bout of passes, and how many of those there are at least
 _GIVEN = "given"
 
 
@@ -64,6 +65,7 @@ class Harness:
         self.starts, self.targets = starts, targets
         self.max_seconds, self.tune_seconds, self.clock, self.tell = max_seconds, tune_seconds, clock, tell
         self.first_start = next(iter(starts.values()))
+        self._passes: list[float] = []
         self.start_energy = float(energy.value(energy.impose(self.first_start)))
         if not math.isfinite(self.start_energy):
             raise InputError(f"w0: the energy there is {self.start_energy}; start where it is finite")
@@ -168,8 +170,11 @@ class Harness:
         pending = [(entry, seed) for entry in entries if entry.refusal is None for seed in self.starts]
         for _ in range(_PASSES):
             for turn in range(repeats if repeats == 1 else _OFTEN * repeats):
-                for entry, seed in pending if turn % 2 == 0 else reversed(pending):
-                    self._measure_once(entry, seed, turn, repeats)
+                self._time_passes()
+                order = pending if turn % 2 == 0 else pending[::-1]
+                made = [self._measure_once(entry, seed, turn, repeats) for entry, seed in order]
+                if not any(made):
+                    break
             if not self._beaten(entries):
                 return
             goal = self.threshold(self.targets[-1])
@@ -197,15 +202,16 @@ class Harness:
         self._refer(lowest, self.source)
         return True
 
-    def _measure_once(self, entry: Entry, seed: int, turn: int, repeats: int) -> None:
-        """One measured run, unless the first one was long or failed, or there were enough."""
+    def _measure_once(self, entry: Entry, seed: int, turn: int, repeats: int) -> bool:
+        """One measured run, unless the first one was long or failed, or there were enough; whether it was made."""
         runs = entry.runs.setdefault(seed, [])
         if turn >= repeats and sum(run.seconds for run in runs) >= _BRIEF:
-            return
+            return False
         if turn and (not runs or runs[0].seconds > _SHORT or seed in entry.error or seed in entry.mismatch):
-            return
+            return False
         self.tell(f"{entry.name}, seed {seed}")
         runs.append(self.run(entry, seed, limit=self.max_seconds, target=self.threshold(self.targets[-1])))
+        return True
 
     def run(self, entry: Entry, seed: int, *, limit: float, target: float | None) -> Recorder:
         """One run under a fresh recorder; errors and warnings of the method become data."""
@@ -230,17 +236,23 @@ class Harness:
         return recorder
 
     def pass_seconds(self) -> float:
-        """Median time of a value-and-gradient pass."""
+        """Median time of a value-and-gradient pass, at moments between the runs."""
+        while len(self._passes) < _BOUTS:
+            self._time_passes()
+        return float(np.median(self._passes))
+
+    def _time_passes(self) -> None:
+        """Add the mean time of a pass over a bout of them, after one that tells how many."""
         w = self.judge.impose(self.first_start)
         gradient = np.empty_like(w)
-        times: list[float] = []
-        while len(times) < 5 or (sum(times) < 0.2 and len(times) < 200):
-            count = 1 if not times else max(1, int(1e-3 / max(times[0], 1e-9)))
+
+        def bout(count: int) -> float:
             began = self.clock()
             for _ in range(count):
                 self.judge.value_and_gradient(w, gradient)
-            times.append((self.clock() - began) / count)
-        return float(np.median(times))
+            return (self.clock() - began) / count
+
+        self._passes.append(bout(max(1, int(_BOUT / max(bout(1), 1e-9)))))
 
     # ------------------------------------------------------------------ the rows
 

@@ -98,7 +98,7 @@ class Comparison:
     scale : float
         What gaps are relative to: abs(E*), or the decrease from the start where E* is zero to round-off.
     pass_seconds : float
-        Median time of one value-and-gradient pass.
+        Median time of one value-and-gradient pass, at moments between the runs: what slows the machine slows both.
     energy_warmup_seconds : float
         First call of each of the energy's functions, over the second: paid once by whoever comes first.
     clock : str
