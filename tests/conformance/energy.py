@@ -200,6 +200,23 @@ class EnergyConformance:
         for a, b in zip(whole, found[0][1:4], strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12 * np.abs(a).max())
 
+    def test_asking_for_states_ahead_does_not_change_a_bit(
+        self, energy: BaseEnergy, w: FloatArray, v: FloatArray, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        if not self.chunks:
+            return
+        for name in ("_CACHE", "_NEAR", "_MANY"):  # so that any graph is large and scattered
+            monkeypatch.setattr(f"evenflow.energy.prefetch.{name}", 0)
+        scattered = self.make()
+        sparse = energy.sparse_hessian
+        for a, b in (
+            (energy.value(w), scattered.value(w)),
+            (energy.gradient(w), scattered.gradient(w)),
+            (energy.hvp(w, v), scattered.hvp(w, v)),
+            (energy.hessian(w).data if sparse else 0.0, scattered.hessian(w).data if sparse else 0.0),
+        ):
+            np.testing.assert_array_equal(a, b)
+
     # fixed nodes ---------------------------------------------------------------------------------------------------
 
     def test_fixed_nodes(self, energy: BaseEnergy, w: FloatArray, v: FloatArray) -> None:

@@ -53,6 +53,16 @@ def random_system(seed, n, *, definite):
     return (vectors * values) @ vectors.T, rng.normal(size=n), np.exp(rng.uniform(-1, 1, n))
 
 
+@pytest.mark.parametrize("general", [False, True])
+def test_entries_asked_for_ahead_do_not_change_a_bit(general, monkeypatch):
+    H, g, inverse = random_system(3, 30, definite=True)
+    plain = solve(H, g, inverse, general=general)
+    for name in ("_CACHE", "_NEAR", "_MANY"):  # so that any matrix is large and scattered
+        monkeypatch.setattr(f"evenflow.energy.prefetch.{name}", 0)
+    assert assembled(H).assembled[-1]
+    np.testing.assert_array_equal(solve(H, g, inverse, general=general).x, plain.x)
+
+
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 10**6), n=st.integers(1, 30), general=st.booleans(), flexible=st.booleans())
 def test_inner_solve_is_exact_without_a_bound(seed, n, general, flexible):

@@ -96,12 +96,15 @@ class KernelModule:
         self._module = _in_memory(self._module.__name__, self._source)
 
 
-def load(potential: Potential) -> KernelModule:
-    """Return the kernels of a potential, from the cache or newly generated."""
-    key = _key(potential.canonical())
+def load(potential: Potential, *, scattered: bool = False) -> KernelModule:
+    """Return the kernels of a potential, from the cache or newly generated.
+
+    ``scattered``: those for graphs whose neighbours are far apart in memory.
+    """
+    key = _key(potential.canonical() + " scattered" * scattered)
     with _lock:
         if key not in _loaded:
-            _loaded[key] = _load(key, potential)
+            _loaded[key] = _load(key, potential, scattered=scattered)
         return _loaded[key]
 
 
@@ -137,6 +140,7 @@ def _generator_version() -> bytes:
         "sincos.py",
         "symbolic.py",
         "potential.py",
+        "prefetch.py",
     )
     for name in names:
         digest.update(Path(__file__).with_name(name).read_bytes())
@@ -147,7 +151,7 @@ def _key(canonical: str) -> str:
     return hashlib.sha256(_generator_version() + canonical.encode()).hexdigest()[:24]
 
 
-def _load(key: str, potential: Potential) -> KernelModule:
+def _load(key: str, potential: Potential, *, scattered: bool) -> KernelModule:
     name = f"evenflow_kernels_{key}"
     folder = cache_folder()
     source = _read(folder / f"{name}.py")
@@ -156,7 +160,7 @@ def _load(key: str, potential: Potential) -> KernelModule:
     if source is None:
         from evenflow.energy.codegen import generate
 
-        source = _sealed(generate(potential).replace("CACHE", "True", 1))
+        source = _sealed(generate(potential, scattered=scattered).replace("CACHE", "True", 1))
         try:
             _write(folder / f"{name}.py", source)
         except OSError as problem:

@@ -4,7 +4,8 @@ Every kernel works on a range of rows ``[start, stop)``, writes only to its own 
 rows, so that any number of threads gives the same bits. Arguments after the range, in this order, are the arrays the
 potential needs: ``indptr, indices`` (uint32 or uint64: unsigned, so that numba adds no wrap-around test), ``weights``
 (2m,) or the common weight ``a`` as a number, ``edge`` (columns, 2m), ``node`` (columns, n), ``params`` (p,) and
-``field`` (functions, n): the scratch array of node functions.
+``field`` (functions, n): the scratch array of node functions. Modules for scattered graphs ask for states ahead of
+their turn (see :mod:`evenflow.energy.prefetch`); theirs is an ``indices`` that is ``AHEAD`` longer.
 
 ``phase`` selects node functions (1), neighbourhood sums (2) and rows (4), so that a chunked caller can put a barrier
 between them.
@@ -18,7 +19,7 @@ import sympy as sy
 
 from evenflow.energy.hessian_source import HessianSource
 from evenflow.energy.potential import Potential
-from evenflow.energy.source import HEADER, TWO_HOP, sincos_source
+from evenflow.energy.source import HEADER, PREFETCH, TWO_HOP, sincos_source
 from evenflow.energy.symbolic import symbol
 
 __all__ = ["generate"]
@@ -30,6 +31,8 @@ class Generator(HessianSource):
     def module(self) -> str:
         """Return the source of the module."""
         self.out(HEADER)
+        if self.scattered:
+            self.out(PREFETCH)
         self.out(f"FIELDS = {self.fields}")
         self.out(f"COLUMNS = {len(self.columns)}")
         self.out(f"TAIL = {self.tail!r}")
@@ -123,6 +126,6 @@ class Generator(HessianSource):
                 self._assign([f"field[{offset + m}, i] =" for m in self.sums], products, "z")
 
 
-def generate(potential: Potential) -> str:
-    """Return the source of the kernel module of a potential."""
-    return Generator(potential).module()
+def generate(potential: Potential, *, scattered: bool = False) -> str:
+    """Return the source of the kernel module of a potential, for graphs that are ``scattered`` in memory or not."""
+    return Generator(potential, scattered=scattered).module()

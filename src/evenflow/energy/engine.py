@@ -12,6 +12,7 @@ import numpy.typing as npt
 from evenflow.energy.base import FloatArray
 from evenflow.energy.cache import KernelModule, load
 from evenflow.energy.potential import Potential
+from evenflow.energy.prefetch import AHEAD, is_scattered
 from evenflow.energy.threads import run_chunks, split_rows
 
 if TYPE_CHECKING:
@@ -44,11 +45,14 @@ class Engine:
     ) -> None:
         self._potential, self._graph = potential, graph
         self._n = graph.n_nodes
-        self._kernels: KernelModule = load(potential)
         indptr, indices, edge = graph.rows
         small = 2 * graph.n_edges < 2**32 and self._n < 2**32
         unsigned = np.uint32 if small else np.uint64
         self._indptr, self._indices = indptr.astype(unsigned), indices.astype(unsigned)
+        self._scattered = is_scattered(self._indptr, self._indices, 8 * potential.dim)
+        if self._scattered:  # room to look ahead of the last slot
+            self._indices = np.append(self._indices, np.zeros(AHEAD, unsigned))
+        self._kernels: KernelModule = load(potential, scattered=self._scattered)
         tail: dict[str, Any] = {"indptr": self._indptr, "indices": self._indices}
         weights = graph.weights
         if potential.uniform:
@@ -78,7 +82,7 @@ class Engine:
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Find the compiled functions again."""
         self.__dict__.update(state)
-        self._kernels = load(self._potential)
+        self._kernels = load(self._potential, scattered=self._scattered)
         self._bind()
 
     def _slot_data(

@@ -15,10 +15,17 @@ __all__ = ["RowSource", "symbol_names"]
 
 
 class RowSource:
-    """Writes the rows of one potential."""
+    """Writes the rows of one potential.
 
-    def __init__(self, potential: Potential) -> None:
-        self.potential = potential
+    Parameters
+    ----------
+    potential : Potential
+    scattered : bool
+        Whether the loops over slots ask for states ahead of their turn.
+    """
+
+    def __init__(self, potential: Potential, *, scattered: bool) -> None:
+        self.potential, self.scattered = potential, scattered
         self.d: Derivation = derive(potential)
         self.out = Writer()
         self.printer = Printer()
@@ -117,6 +124,22 @@ class RowSource:
         if "s" in names:
             self.out("s = 1.0 if j > i else -1.0")
 
+    def _prefetch(self, slots: Iterable[Any]) -> None:
+        """Where neighbours are far in memory, ask for what a later slot will load of its node."""
+        if not self.scattered:
+            return
+        names, dim, last = symbol_names(self._with_squares(list(slots))), self.potential.dim, self.trig + len(self.sums)
+        states = [a for a, letter in (("w", "D"), ("v", "dv")) if any(f"{letter}{c}" in names for c in self.dims)]
+        rows = [k for k in range(self.trig) if f"hj{k}" in names]
+        rows += [self.trig + m for m in self.sums if f"Pj{m}" in names]
+        rows += [last + m for m in self.sums if f"Qj{m}" in names]
+        if states or rows:
+            self.out("later = indices[k + np.uint64(AHEAD)]")
+        for array in states:
+            self.out(f"prefetch({array}, later)" if dim == 1 else f"prefetch({array}, later * np.uint64({dim}))")
+        for row in rows:
+            self.out(f"prefetch(field, np.uint64({row}) * np.uint64(field.shape[1]) + later)")
+
     def _assign(self, targets: list[str], expressions: list[Any], prefix: str) -> None:
         """Assign expressions to targets, common subexpressions first."""
         temporaries, results = sy.cse(
@@ -138,6 +161,7 @@ class RowSource:
             return
         with self.out.block("for k in range(indptr[i], indptr[i + np.uint64(1)]):"):
             slots = [accumulators[k] for k in sums]
+            self._prefetch(slots)
             self._load_slot(self._with_squares(slots))
             factor = sy.Integer(1) if uniform else sy.Symbol("a")
             if not uniform:

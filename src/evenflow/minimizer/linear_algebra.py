@@ -13,6 +13,7 @@ import numpy.typing as npt
 from numba import njit
 
 from evenflow.energy.base import FloatArray
+from evenflow.energy.prefetch import AHEAD, is_scattered, prefetch
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
@@ -90,8 +91,30 @@ def cg_direction(z: FloatArray, beta: float, d: FloatArray) -> None:
 
 
 @_sparse
-def spmv_dot(indptr: IntArray, indices: IntArray, data: FloatArray, d: FloatArray, out: FloatArray) -> float:
-    """Write A d to ``out`` and return d . A d."""
+def _spmv_dot_scattered(indptr: IntArray, indices: IntArray, data: FloatArray, d: FloatArray, out: FloatArray) -> float:
+    """As :func:`spmv_dot`, with entries of d asked for ahead of their turn."""
+    total = 0.0
+    low = indptr[0]
+    last = np.uint64(indices.size - 1)
+    for i in range(d.size):
+        high = indptr[i + 1]
+        row = 0.0
+        for k in range(low, high):
+            prefetch(d, indices[min(np.uint64(k) + np.uint64(AHEAD), last)])
+            row += data[k] * d[indices[k]]
+        low = high
+        out[i] = row
+        total += row * d[i]
+    return total
+
+
+@_sparse
+def spmv_dot(
+    indptr: IntArray, indices: IntArray, data: FloatArray, scattered: bool, d: FloatArray, out: FloatArray
+) -> float:
+    """Write A d to ``out`` and return d . A d; ``scattered`` rows lead far in d, which is larger than the cache."""
+    if scattered:
+        return _spmv_dot_scattered(indptr, indices, data, d, out)
     total = 0.0
     low = indptr[0]
     for i in range(d.size):
@@ -155,6 +178,8 @@ class Rows:
     ----------
     indptr, indices : ndarray of uint32 (uint64 for more than 2^31 entries)
         Views of those of the matrix.
+    scattered : bool
+        Whether products ask for entries of a vector ahead of their turn.
     diagonal : ndarray of int64, shape (n,)
         Where the entries a_ii are stored; the number of entries where one is missing.
     """
@@ -162,6 +187,7 @@ class Rows:
     def __init__(self, matrix: sp.csr_array) -> None:
         self._indices_of = matrix.indices
         self.indptr, self.indices = _unsigned(matrix.indptr), _unsigned(matrix.indices)
+        self.scattered = is_scattered(self.indptr, self.indices, 8)
         self.diagonal = np.empty(matrix.shape[0], dtype=np.int64)
         _find_diagonal(self.indptr, self.indices, self.diagonal)
 
@@ -187,7 +213,7 @@ class Rows:
 
     def product(self, data: FloatArray, d: FloatArray, out: FloatArray) -> float:
         """Write A d to ``out``; return d . A d."""
-        return float(spmv_dot(self.indptr, self.indices, data, d, out))
+        return float(spmv_dot(self.indptr, self.indices, data, self.scattered, d, out))
 
 
 @_dense

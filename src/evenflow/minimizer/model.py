@@ -39,11 +39,11 @@ class Model:
     terms: NodeTerms | None = None
 
     @property
-    def assembled(self) -> tuple[IntArray, IntArray, FloatArray] | None:
-        """The Hessian as (indptr, indices, data), where products with it are made so."""
+    def assembled(self) -> tuple[IntArray, IntArray, FloatArray, bool] | None:
+        """The Hessian as what kernels know it by, where products with it are made so."""
         if self.product is not None or self.hessian is None or self.rows is None:
             return None
-        return self.rows.indptr, self.rows.indices, self.hessian.data
+        return self.rows.indptr, self.rows.indices, self.hessian.data, self.rows.scattered
 
     def quadratic(self) -> Model:
         """The model up to second order."""

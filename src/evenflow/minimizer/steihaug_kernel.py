@@ -269,6 +269,7 @@ def solve_diagonal(
     indptr: IntArray,
     indices: IntArray,
     data: FloatArray,
+    scattered: bool,
     inverse: FloatArray,
     work: FloatArray,
     c: FloatArray,
@@ -287,7 +288,7 @@ def solve_diagonal(
     x, r, d, Hd = work[0], work[1], work[3], work[4]
     for k in range(first, limit):
         squares[k] = c[RZ]
-        end = _choose_length(c, spmv_dot(indptr, indices, data, d, Hd), radius, d, x, where, third, fourth)
+        end = _choose_length(c, spmv_dot(indptr, indices, data, scattered, d, Hd), radius, d, x, where, third, fourth)
         if end == LEVEL:
             return k, SOLVED
         if end == BROKEN:
@@ -313,6 +314,7 @@ def solve_cycles(
     indptr: IntArray,
     indices: IntArray,
     data: FloatArray,
+    scattered: bool,
     cycle: CycleArguments,
     pivots: FloatArray,
     work: FloatArray,
@@ -338,7 +340,7 @@ def solve_cycles(
             cycles += 1
             if not redirect(c, squares[k - 1], flexible, r, z, Hd, d):
                 return k, BROKEN, cycles
-        kappa = spmv_dot(indptr, indices, data, d, Hd)
+        kappa = spmv_dot(indptr, indices, data, scattered, d, Hd)
         end = iterate(c, kappa, radius, bound, k, d, Hd, x, r, where, third, fourth, held, gains, squares)
         if end == LEVEL:
             return k, SOLVED, cycles
