@@ -206,7 +206,7 @@ class EnergyConformance:
         if not self.chunks:
             return
         for name in ("_CACHE", "_NEAR", "_MANY"):  # so that any graph is large and scattered
-            monkeypatch.setattr(f"evenflow.energy.prefetch.{name}", 0)
+            monkeypatch.setattr(f"evenflow.energy.locality.{name}", 0)
         scattered = self.make()
         sparse = energy.sparse_hessian
         for a, b in (

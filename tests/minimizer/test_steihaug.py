@@ -58,7 +58,7 @@ def test_entries_asked_for_ahead_do_not_change_a_bit(general, monkeypatch):
     H, g, inverse = random_system(3, 30, definite=True)
     plain = solve(H, g, inverse, general=general)
     for name in ("_CACHE", "_NEAR", "_MANY"):  # so that any matrix is large and scattered
-        monkeypatch.setattr(f"evenflow.energy.prefetch.{name}", 0)
+        monkeypatch.setattr(f"evenflow.energy.locality.{name}", 0)
     assert assembled(H).assembled[-1]
     np.testing.assert_array_equal(solve(H, g, inverse, general=general).x, plain.x)
 

@@ -140,6 +140,7 @@ def _generator_version() -> bytes:
         "sincos.py",
         "symbolic.py",
         "potential.py",
+        "locality.py",
         "prefetch.py",
     )
     for name in names:

@@ -5,7 +5,7 @@ rows, so that any number of threads gives the same bits. Arguments after the ran
 potential needs: ``indptr, indices`` (uint32 or uint64: unsigned, so that numba adds no wrap-around test), ``weights``
 (2m,) or the common weight ``a`` as a number, ``edge`` (columns, 2m), ``node`` (columns, n), ``params`` (p,) and
 ``field`` (functions, n): the scratch array of node functions. Modules for scattered graphs ask for states ahead of
-their turn (see :mod:`evenflow.energy.prefetch`); theirs is an ``indices`` that is ``AHEAD`` longer.
+their turn (see :mod:`evenflow.energy.locality`); theirs is an ``indices`` that is ``AHEAD`` longer.
 
 ``phase`` selects node functions (1), neighbourhood sums (2) and rows (4), so that a chunked caller can put a barrier
 between them.

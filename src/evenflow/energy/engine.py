@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from evenflow.energy.base import FloatArray
 from evenflow.energy.cache import KernelModule, load
+from evenflow.energy.locality import AHEAD, is_scattered
 from evenflow.energy.potential import Potential
-from evenflow.energy.prefetch import AHEAD, is_scattered
 from evenflow.energy.threads import run_chunks, split_rows
 
 if TYPE_CHECKING:

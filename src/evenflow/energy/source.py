@@ -23,7 +23,10 @@ from numba import njit
 OPTIONS = {"cache": CACHE, "nogil": True, "error_model": "numpy"}
 '''
 
-PREFETCH = "from evenflow.energy.prefetch import AHEAD, prefetch\n"
+PREFETCH = """
+from evenflow.energy.locality import AHEAD
+from evenflow.energy.prefetch import prefetch
+"""
 
 TWO_HOP = """
 @njit(**OPTIONS)

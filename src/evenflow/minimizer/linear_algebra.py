@@ -13,7 +13,8 @@ import numpy.typing as npt
 from numba import njit
 
 from evenflow.energy.base import FloatArray
-from evenflow.energy.prefetch import AHEAD, is_scattered, prefetch
+from evenflow.energy.locality import AHEAD, is_scattered
+from evenflow.energy.prefetch import prefetch
 
 if TYPE_CHECKING:
     import scipy.sparse as sp

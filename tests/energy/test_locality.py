@@ -7,7 +7,7 @@ import pytest
 
 from evenflow import gallery
 from evenflow.energy.heat import HeatDiffusion
-from evenflow.energy.prefetch import AHEAD, is_scattered
+from evenflow.energy.locality import AHEAD, is_scattered
 from evenflow.graph import Graph
 
 
