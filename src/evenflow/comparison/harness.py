@@ -65,7 +65,7 @@ class Harness:
         self.starts, self.targets = starts, targets
         self.max_seconds, self.tune_seconds, self.clock, self.tell = max_seconds, tune_seconds, clock, tell
         self.first_start = next(iter(starts.values()))
-        self._passes: list[float] = []
+        self._pass_times: list[float] = []
         self.start_energy = float(energy.value(energy.impose(self.first_start)))
         if not math.isfinite(self.start_energy):
             raise InputError(f"w0: the energy there is {self.start_energy}; start where it is finite")
@@ -237,9 +237,9 @@ class Harness:
 
     def pass_seconds(self) -> float:
         """Median time of a value-and-gradient pass, at moments between the runs."""
-        while len(self._passes) < _BOUTS:
+        while len(self._pass_times) < _BOUTS:
             self._time_passes()
-        return float(np.median(self._passes))
+        return float(np.median(self._pass_times))
 
     def _time_passes(self) -> None:
         """Add the mean time of a pass over a bout of them, after one that tells how many."""
@@ -252,7 +252,7 @@ class Harness:
                 self.judge.value_and_gradient(w, gradient)
             return (self.clock() - began) / count
 
-        self._passes.append(bout(max(1, int(_BOUT / max(bout(1), 1e-9)))))
+        self._pass_times.append(bout(max(1, int(_BOUT / max(bout(1), 1e-9)))))
 
     # ------------------------------------------------------------------ the rows
 
