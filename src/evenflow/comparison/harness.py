@@ -25,6 +25,7 @@ _SHORT = 1.0  # seconds: longer runs are not repeated
 _BRIEF, _OFTEN = 0.05, 10  # seconds in all until which brief runs are repeated more often, and how much more, at most
 _PASSES = 3
 _BOUT, _BOUTS = 1e-3, 5  # seconds of a bout of passes, and how many of those there are at least
+_RARELY = 5  # turns of brief runs between bouts, which take the cache from them
 _GIVEN = "given"
 
 
@@ -170,7 +171,8 @@ class Harness:
         pending = [(entry, seed) for entry in entries if entry.refusal is None for seed in self.starts]
         for _ in range(_PASSES):
             for turn in range(repeats if repeats == 1 else _OFTEN * repeats):
-                self._time_passes()
+                if turn < repeats or turn % _RARELY == 0:
+                    self._time_passes()
                 order = pending if turn % 2 == 0 else pending[::-1]
                 made = [self._measure_once(entry, seed, turn, repeats) for entry, seed in order]
                 if not any(made):
