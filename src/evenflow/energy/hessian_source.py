@@ -73,8 +73,7 @@ class HessianSource(RowSource):
         for m in self.sums:
             w(f"J{m} = 0.0")
         with w.block("for k in range(begin, end):"):
-            self._prefetch([*flat, *slopes])
-            self._load_slot(self._with_squares([*flat, *slopes]))
+            self._begin_slot([*flat, *slopes])
             w("" if self.potential.uniform else "a = weights[k]")
             with w.block("if j > i and diagonal == end:"):
                 w("diagonal = k")

@@ -124,11 +124,16 @@ class RowSource:
         if "s" in names:
             self.out("s = 1.0 if j > i else -1.0")
 
+    def _begin_slot(self, slots: list[Any]) -> None:
+        """Load what the expressions of a slot need; where neighbours are far in memory, ask for a later one's."""
+        slots = self._with_squares(slots)
+        if self.scattered:
+            self._prefetch(slots)
+        self._load_slot(slots)
+
     def _prefetch(self, slots: Iterable[Any]) -> None:
-        """Where neighbours are far in memory, ask for what a later slot will load of its node."""
-        if not self.scattered:
-            return
-        names, dim, last = symbol_names(self._with_squares(list(slots))), self.potential.dim, self.trig + len(self.sums)
+        """Ask for what a later slot will load of its node."""
+        names, dim, last = symbol_names(slots), self.potential.dim, self.trig + len(self.sums)
         states = [a for a, letter in (("w", "D"), ("v", "dv")) if any(f"{letter}{c}" in names for c in self.dims)]
         rows = [k for k in range(self.trig) if f"hj{k}" in names]
         rows += [self.trig + m for m in self.sums if f"Pj{m}" in names]
@@ -161,8 +166,7 @@ class RowSource:
             return
         with self.out.block("for k in range(indptr[i], indptr[i + np.uint64(1)]):"):
             slots = [accumulators[k] for k in sums]
-            self._prefetch(slots)
-            self._load_slot(self._with_squares(slots))
+            self._begin_slot(slots)
             factor = sy.Integer(1) if uniform else sy.Symbol("a")
             if not uniform:
                 self.out("a = weights[k]")

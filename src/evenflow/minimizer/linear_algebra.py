@@ -92,8 +92,10 @@ def cg_direction(z: FloatArray, beta: float, d: FloatArray) -> None:
 
 
 @_sparse
-def _spmv_dot_scattered(indptr: IntArray, indices: IntArray, data: FloatArray, d: FloatArray, out: FloatArray) -> float:
-    """As :func:`spmv_dot`, with entries of d asked for ahead of their turn."""
+def spmv_dot(
+    indptr: IntArray, indices: IntArray, data: FloatArray, scattered: bool, d: FloatArray, out: FloatArray
+) -> float:
+    """Write A d to ``out`` and return d . A d; where rows are ``scattered``, entries of d are asked for ahead."""
     total = 0.0
     low = indptr[0]
     last = np.uint64(indices.size - 1)
@@ -101,27 +103,8 @@ def _spmv_dot_scattered(indptr: IntArray, indices: IntArray, data: FloatArray, d
         high = indptr[i + 1]
         row = 0.0
         for k in range(low, high):
-            prefetch(d, indices[min(np.uint64(k) + np.uint64(AHEAD), last)])
-            row += data[k] * d[indices[k]]
-        low = high
-        out[i] = row
-        total += row * d[i]
-    return total
-
-
-@_sparse
-def spmv_dot(
-    indptr: IntArray, indices: IntArray, data: FloatArray, scattered: bool, d: FloatArray, out: FloatArray
-) -> float:
-    """Write A d to ``out`` and return d . A d; ``scattered`` rows lead far in d, which is larger than the cache."""
-    if scattered:
-        return _spmv_dot_scattered(indptr, indices, data, d, out)
-    total = 0.0
-    low = indptr[0]
-    for i in range(d.size):
-        high = indptr[i + 1]
-        row = 0.0
-        for k in range(low, high):
+            if scattered:
+                prefetch(d, indices[min(np.uint64(k) + np.uint64(AHEAD), last)])
             row += data[k] * d[indices[k]]
         low = high
         out[i] = row

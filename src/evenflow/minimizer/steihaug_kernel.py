@@ -12,7 +12,7 @@ from enum import IntEnum
 from numba import njit
 
 from evenflow.energy.base import FloatArray
-from evenflow.minimizer.linear_algebra import IntArray, spmv_dot
+from evenflow.minimizer.linear_algebra import IntArray, cg_direction, spmv_dot
 from evenflow.minimizer.node_terms import bend_along, follow, follow_secant, least_along, take_secant
 from evenflow.minimizer.remainder import largest_ratio
 from evenflow.preconditioner.cycle import CycleArguments, run_cycle
@@ -189,13 +189,6 @@ def _conjugate(c: FloatArray, rz: float, zh: float, flexible: bool) -> float:
 
 
 @_dense
-def _turn(beta: float, z: FloatArray, d: FloatArray) -> None:
-    """Overwrite d with -z + beta d."""
-    for i in range(d.size):
-        d[i] = beta * d[i] - z[i]
-
-
-@_dense
 def _turn_diagonal(beta: float, inverse: FloatArray, r: FloatArray, d: FloatArray) -> None:
     """Overwrite d with -inverse r + beta d."""
     for i in range(d.size):
@@ -260,7 +253,7 @@ def redirect(
     if not (math.isfinite(rz) and rz > 0.0):
         return False
     c[RZ] = before
-    _turn(_conjugate(c, rz, zh, flexible), z, d)
+    cg_direction(z, _conjugate(c, rz, zh, flexible), d)
     return True
 
 
