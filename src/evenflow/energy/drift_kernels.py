@@ -12,6 +12,7 @@ import numpy.typing as npt
 from numba import njit
 
 from evenflow.energy.base import FloatArray
+from evenflow.energy.short_loop import after
 from evenflow.energy.sincos import sincos
 
 __all__ = ["FIELDS", "gradient", "tangent", "turn", "variance", "velocity"]
@@ -43,10 +44,12 @@ def _product(
 ) -> tuple[float, float]:
     """Row i of E x, for u = z o conj(x)."""
     p, q = 0.0, 0.0
-    for k in range(indptr[i], indptr[i + np.uint64(1)]):
+    k, end = indptr[i], indptr[i + np.uint64(1)]
+    while k < end:
         j, a = indices[k], weights[k]
         p += a * u[j, 0]
         q += a * u[j, 1]
+        k = after(k)
     return z[i, 0] * p + z[i, 1] * q, z[i, 1] * p - z[i, 0] * q
 
 
@@ -56,12 +59,14 @@ def _two_products(
 ) -> tuple[float, float, float, float]:
     """Row i of E x and E y, for u = (z o conj(x), z o conj(y)) of shape (n, 4)."""
     p, q, r, t = 0.0, 0.0, 0.0, 0.0
-    for k in range(indptr[i], indptr[i + np.uint64(1)]):
+    k, end = indptr[i], indptr[i + np.uint64(1)]
+    while k < end:
         j, a = indices[k], weights[k]
         p += a * u[j, 0]
         q += a * u[j, 1]
         r += a * u[j, 2]
         t += a * u[j, 3]
+        k = after(k)
     c, s = z[i, 0], z[i, 1]
     return c * p + s * q, s * p - c * q, c * r + s * t, s * r - c * t
 

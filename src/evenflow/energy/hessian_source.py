@@ -72,7 +72,8 @@ class HessianSource(RowSource):
             w(f"S{c}_{b} = 0.0")
         for m in self.sums:
             w(f"J{m} = 0.0")
-        with w.block("for k in range(begin, end):"):
+        w("k = begin")
+        with w.block("while k < end:"):
             self._begin_slot([*flat, *slopes])
             w("" if self.potential.uniform else "a = weights[k]")
             with w.block("if j > i and diagonal == end:"):
@@ -91,6 +92,7 @@ class HessianSource(RowSource):
                 w(f"J{m} += L{2 * m}")
                 w(f"jac[{m}, place] = -L{2 * m}")
                 w(f"jac_t[{m}, place] = -L{2 * m + 1}")
+            w("k = after(k)")
 
     def _couplings(self) -> None:
         """Write the kernel that runs once: entries between nodes, their row sums, and where the diagonal stands."""

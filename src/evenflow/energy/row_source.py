@@ -164,13 +164,15 @@ class RowSource:
             self.out(f"A{k} = {text}")
         if not sums:
             return
-        with self.out.block("for k in range(indptr[i], indptr[i + np.uint64(1)]):"):
+        self.out("k, end = indptr[i], indptr[i + np.uint64(1)]")
+        with self.out.block("while k < end:"):
             slots = [accumulators[k] for k in sums]
             self._begin_slot(slots)
             factor = sy.Integer(1) if uniform else sy.Symbol("a")
             if not uniform:
                 self.out("a = weights[k]")
             self._assign([f"A{k} +=" for k in sums], [factor * e for e in slots], "t")
+            self.out("k = after(k)")
         if uniform:
             for k in sums:
                 self.out(f"A{k} *= a")

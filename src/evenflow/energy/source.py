@@ -20,7 +20,9 @@ import math
 import numpy as np
 from numba import njit
 
-OPTIONS = {"cache": CACHE, "nogil": True, "error_model": "numpy"}
+from evenflow.energy.short_loop import after
+
+OPTIONS = {"cache": CACHE, "nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
 '''
 
 PREFETCH = """
@@ -33,20 +35,27 @@ TWO_HOP = """
 def two_hop(data, base, indptr1, indices1, indptr2, indices2, jac, jac_t, weight, position):
     # data[a, b] = base[a, b] + sum_i sum_m,l jac[m][i, a] weight[m, l][i] jac[l][i, b] on the two-hop pattern
     count = jac.shape[0]
-    for a in range(len(indptr1) - 1):
-        for k in range(indptr2[a], indptr2[a + 1]):
+    one = np.uint64(1)
+    for a in range(np.uint64(len(indptr1)) - one):
+        k, end = np.uint64(indptr2[a]), np.uint64(indptr2[a + one])
+        while k < end:
             position[indices2[k]] = k
             data[k] = 0.0
-        for k in range(indptr1[a], indptr1[a + 1]):
+            k = after(k)
+        k, end = np.uint64(indptr1[a]), np.uint64(indptr1[a + one])
+        while k < end:
             data[position[indices1[k]]] += base[k]
-        for k in range(indptr1[a], indptr1[a + 1]):
-            i = indices1[k]
+            k = after(k)
+        for k in range(np.uint64(indptr1[a]), end):
+            i = np.uint64(indices1[k])
             for m in range(count):
                 for l in range(count):
                     t = jac_t[m, k] * weight[m, l, i]
                     if t != 0.0:
-                        for q in range(indptr1[i], indptr1[i + 1]):
+                        q, last = np.uint64(indptr1[i]), np.uint64(indptr1[i + one])
+                        while q < last:
                             data[position[indices1[q]]] += t * jac[l, q]
+                            q = after(q)
 """
 
 

@@ -15,6 +15,7 @@ from numba import njit
 from evenflow.energy.base import FloatArray
 from evenflow.energy.locality import AHEAD, is_scattered
 from evenflow.energy.prefetch import prefetch
+from evenflow.energy.short_loop import after
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
@@ -97,16 +98,17 @@ def spmv_dot(
 ) -> float:
     """Write A d to ``out`` and return d . A d; where rows are ``scattered``, entries of d are asked for ahead."""
     total = 0.0
-    low = indptr[0]
-    last = np.uint64(indices.size - 1)
-    for i in range(d.size):
-        high = indptr[i + 1]
+    one = np.uint64(1)
+    last = np.uint64(indices.size) - one
+    k = np.uint64(indptr[0])
+    for i in range(np.uint64(d.size)):
+        high = indptr[i + one]
         row = 0.0
-        for k in range(low, high):
+        while k < high:
             if scattered:
-                prefetch(d, indices[min(np.uint64(k) + np.uint64(AHEAD), last)])
+                prefetch(d, indices[min(k + np.uint64(AHEAD), last)])
             row += data[k] * d[indices[k]]
-        low = high
+            k = after(k)
         out[i] = row
         total += row * d[i]
     return total
@@ -141,10 +143,14 @@ def _put_diagonal(positions: IntArray, diagonal: FloatArray, data: FloatArray) -
 @_sparse
 def _dominating_diagonal(indptr: IntArray, data: FloatArray, diagonal: FloatArray) -> None:
     """Replace a_ii by its size, raised to half the sum of the sizes in the row, itself included."""
-    for i in range(diagonal.size):
+    one = np.uint64(1)
+    k = np.uint64(0)
+    for i in range(np.uint64(diagonal.size)):
         total = 0.0
-        for k in range(indptr[i], indptr[i + 1]):
+        end = indptr[i + one]
+        while k < end:
             total += abs(data[k])
+            k = after(k)
         diagonal[i] = max(abs(diagonal[i]), 0.5 * total)
 
 

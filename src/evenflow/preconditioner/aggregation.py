@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from evenflow.energy.short_loop import after
+
 __all__ = ["DEPENDS", "INFLUENCES", "aggregate", "condense"]
 
 DEPENDS = 1  # row i depends on column j: its coupling is among the strongest of i
@@ -53,27 +55,33 @@ def _couplings(indptr, indices, data, threshold, ptr, place, mark):  # type: ign
     DEPENDS if it is at least ``threshold`` times the strongest of its row, INFLUENCES if so for its column.
     Positive off-diagonal entries couple nodes the wrong way round and are never strong.
     """
-    n = np.uint32(len(indptr) - 1)
-    one = np.uint32(1)
+    one = np.uint64(1)
+    n = np.uint64(len(indptr)) - one
     slack = 1.0 - 1e-9  # equal couplings stay equal whatever their rounding
     least = np.empty(n)
+    k = np.uint64(0)
     for i in range(n):
         m = 0.0
-        for k in range(indptr[i], indptr[i + one]):
+        end = indptr[i + one]
+        while k < end:
             a = -data[k] if indices[k] != i else 0.0
             m = a if a > m else m
+            k = after(k)
         least[i] = max(slack * threshold * m, TINY_COUPLING)
-    t = np.uint32(0)
+    t = np.uint64(0)
+    k = np.uint64(0)
     ptr[0] = 0
     for i in range(n):
         here = least[i]
-        for k in range(indptr[i], indptr[i + one]):
+        end = indptr[i + one]
+        while k < end:
             j = indices[k]
             a = -data[k] if j != i else 0.0
             strong = DEPENDS * np.uint8(a >= here) + INFLUENCES * np.uint8(a >= least[j])
             place[t] = k  # written over by the next one unless this is strong, which no branch could foretell
             mark[t] = strong
-            t += np.uint32(strong > 0)
+            t += np.uint64(strong > 0)
+            k = after(k)
         ptr[i + one] = t
     return t
 

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from evenflow.energy.short_loop import after
+
 __all__ = ["AGGREGATE", "DIRECT", "ELIMINATE", "SMOOTH", "CycleArguments", "run_cycle"]
 
 CycleArguments = tuple[Any, ...]
@@ -27,102 +29,134 @@ SMOOTH = 3
 KIND, SIZE, VISITS, ROWS, ENTRIES, P_ROWS, P_ENTRIES, NODES, PIVOTS = range(9)
 
 _dense = njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
+_sparse = njit(cache=True, nogil=True, fastmath={"contract"})
 
 
-@njit(cache=True, nogil=True)
+@_sparse
 def _forward(ptr, idx, val, inverse, r, x, residual):  # type: ignore[no-untyped-def]
     """Gauss-Seidel forward from zero, and the residual it leaves: minus the upper triangle times x."""
-    n = len(ptr) - 1
-    half = (n + 1) // 2
+    one = np.uint64(1)
+    n = np.uint64(len(ptr)) - one
+    half = (n + one) // np.uint64(2)
     for m in range(half):
         for i in (m, m + half):
             if i < n:
                 t = r[i]
-                begin, end = ptr[i], ptr[i + 1]
-                for k in range(begin, end):
+                begin, end = ptr[i], ptr[i + one]
+                k = begin
+                while k < end:
                     t -= val[k] * x[idx[k]]
+                    k = after(k)
                 t *= inverse[i]
                 x[i] = t
                 residual[i] = 0.0
-                for k in range(begin, end):
+                k = begin
+                while k < end:
                     residual[idx[k]] -= val[k] * t
+                    k = after(k)
 
 
-@njit(cache=True, nogil=True)
+@_sparse
 def _backward(ptr, idx, val, inverse, x, s):  # type: ignore[no-untyped-def]
     """Gauss-Seidel backward from x; ``s`` holds the right-hand side and is used up."""
-    n = len(ptr) - 1
-    half = (n + 1) // 2
-    for m in range(half - 1, -1, -1):
+    one = np.uint64(1)
+    n = np.uint64(len(ptr)) - one
+    half = (n + one) // np.uint64(2)
+    for q in range(half):
+        m = half - one - q
         for i in (m + half, m):
             if i < n:
                 t = s[i]
-                begin, end = ptr[i], ptr[i + 1]
-                for k in range(begin, end):
+                begin, end = ptr[i], ptr[i + one]
+                k = begin
+                while k < end:
                     t -= val[k] * x[idx[k]]
+                    k = after(k)
                 t *= inverse[i]
                 x[i] = t
-                for k in range(begin, end):
+                k = begin
+                while k < end:
                     s[idx[k]] -= val[k] * t
+                    k = after(k)
 
 
-@njit(cache=True, nogil=True)
+@_sparse
 def _restrict(ptr, idx, val, fine, coarse):  # type: ignore[no-untyped-def]
     """Coarse = P^T fine."""
+    one = np.uint64(1)
     coarse[:] = 0.0
-    for i in range(len(ptr) - 1):
+    q = np.uint64(0)
+    for i in range(np.uint64(len(ptr)) - one):
         t = fine[i]
-        for q in range(ptr[i], ptr[i + 1]):
+        end = ptr[i + one]
+        while q < end:
             coarse[idx[q]] += val[q] * t
+            q = after(q)
 
 
-@njit(cache=True, nogil=True)
+@_sparse
 def _prolong(ptr, idx, val, coarse, x, r, s):  # type: ignore[no-untyped-def]
     """Add P coarse to x; copy r to s."""
-    for i in range(len(ptr) - 1):
+    one = np.uint64(1)
+    q = np.uint64(0)
+    for i in range(np.uint64(len(ptr)) - one):
         t = x[i]
-        for q in range(ptr[i], ptr[i + 1]):
+        end = ptr[i + one]
+        while q < end:
             t += val[q] * coarse[idx[q]]
+            q = after(q)
         x[i] = t
         s[i] = r[i]
 
 
-@njit(cache=True, nogil=True)
+@_sparse
 def _eliminate(ptr, idx, val, order, r, s, coarse):  # type: ignore[no-untyped-def]
     """Forward elimination of r in s; the kept entries go to coarse. ``order`` lists eliminated, then kept nodes."""
-    m = len(ptr) - 1
+    one = np.uint64(1)
+    m = np.uint64(len(ptr)) - one
     s[:] = r
+    q = np.uint64(0)
     for k in range(m):
         t = s[order[k]]
-        for q in range(ptr[k], ptr[k + 1]):
+        end = ptr[k + one]
+        while q < end:
             s[idx[q]] -= val[q] * t
-    for c in range(len(coarse)):
+            q = after(q)
+    for c in range(np.uint64(len(coarse))):
         coarse[c] = s[order[m + c]]
 
 
-@njit(cache=True, nogil=True)
+@_sparse
 def _substitute(ptr, idx, val, inverse, order, coarse, s, x):  # type: ignore[no-untyped-def]
     """Back substitution."""
-    m = len(ptr) - 1
-    for c in range(len(coarse)):
+    one = np.uint64(1)
+    m = np.uint64(len(ptr)) - one
+    for c in range(np.uint64(len(coarse))):
         x[order[m + c]] = coarse[c]
-    for k in range(m - 1, -1, -1):
+    for turn in range(m):
+        k = m - one - turn
         i = order[k]
         t = s[i] * inverse[k]
-        for q in range(ptr[k], ptr[k + 1]):
+        q, end = ptr[k], ptr[k + one]
+        while q < end:
             t -= val[q] * x[idx[q]]
+            q = after(q)
         x[i] = t
 
 
-@njit(cache=True, nogil=True)
+@_sparse
 def _subtract(ptr, idx, val, inverse, x, r):  # type: ignore[no-untyped-def]
     """Replace r by r - A x."""
-    for i in range(len(ptr) - 1):
+    one = np.uint64(1)
+    k = np.uint64(0)
+    for i in range(np.uint64(len(ptr)) - one):
         t = x[i]
         s = t / inverse[i]
-        for k in range(ptr[i], ptr[i + 1]):
+        end = ptr[i + one]
+        while k < end:
             s += val[k] * x[idx[k]]
             r[idx[k]] -= val[k] * t
+            k = after(k)
         r[i] -= s
 
 

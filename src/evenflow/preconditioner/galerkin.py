@@ -11,6 +11,7 @@ import numpy.typing as npt
 from numba import njit
 
 from evenflow.energy.base import FloatArray
+from evenflow.energy.short_loop import after
 from evenflow.preconditioner.half import turn
 
 __all__ = ["Products", "multiply_new", "multiply_out"]
@@ -22,53 +23,56 @@ Products = tuple[UintArray, UintArray, UintArray, UintArray, UintArray, UintArra
 @njit(cache=True, nogil=True)
 def _transpose(p_ptr, p_idx, r_ptr, node, place):  # type: ignore[no-untyped-def]
     """Write the rows of P^T: the fine nodes of each coarse one, and where their weights are."""
-    one = np.uint32(1)
-    for q in range(len(p_idx)):
-        r_ptr[p_idx[q] + one] += one
-    for c in range(len(r_ptr) - 1):
-        r_ptr[c + 1] += r_ptr[c]
+    one = np.uint64(1)
+    for q in range(np.uint64(len(p_idx))):
+        r_ptr[p_idx[q] + one] += np.uint32(1)
+    for c in range(np.uint64(len(r_ptr)) - one):
+        r_ptr[c + one] += r_ptr[c]
     free = r_ptr[:-1].copy()
-    for i in range(len(p_ptr) - 1):
-        for q in range(p_ptr[i], p_ptr[i + 1]):
+    q = np.uint64(0)
+    for i in range(np.uint64(len(p_ptr)) - one):
+        end = p_ptr[i + one]
+        while q < end:
             c = p_idx[q]
-            node[free[c]] = i
-            place[free[c]] = q
-            free[c] += one
+            e = free[c]
+            node[e] = i
+            place[e] = q
+            free[c] = e + np.uint32(1)
+            q = after(q)
 
 
 @njit(cache=True, nogil=True)
 def _multiply_new(ptr, idx, val, diagonal, p_ptr, p_idx, p_val, r_ptr, node, place, s_ptr, s_idx, s_val, scale):  # type: ignore[no-untyped-def]
     """Write the rows of P^T, and those of S, the diagonal first; False as soon as they do not fit."""
     _transpose(p_ptr, p_idx, r_ptr, node, place)
+    one = np.uint64(1)
+    room = np.int64(len(s_idx))
     slot = np.full(len(scale), -1, np.int64)
     t = np.int64(0)
-    one = np.uint32(1)
+    e = np.uint64(0)
     s_ptr[0] = 0
-    for row in range(len(s_ptr) - 1):
+    for row in range(np.uint64(len(s_ptr)) - one):
         first = t
         size = 0.0
-        if t == len(s_idx):
+        if t == room:
             return False
         slot[row] = t
         s_idx[t] = row
         s_val[t] = 0.0
         t += 1
-        for e in range(r_ptr[row], r_ptr[row + 1]):
+        last = r_ptr[row + one]
+        while e < last:
             i = node[e]
             p = p_val[place[e]]
             size += p * p * diagonal[i]
-            begin = np.int64(ptr[i])
-            for k in range(begin - 1, np.int64(ptr[i + one])):
-                if k < begin:  # the node itself, then those before it
-                    j = i
-                    a = 0.5 * p * diagonal[i]
-                else:
-                    j = idx[k]
-                    a = p * val[k]
-                for q in range(p_ptr[j], p_ptr[j + one]):
+            j, a = i, 0.5 * p * diagonal[i]  # the node itself, then those before it
+            k, stop = ptr[i], ptr[i + one]
+            while True:
+                q, end = p_ptr[j], p_ptr[j + one]
+                while q < end:
                     c = p_idx[q]
                     if slot[c] < first:
-                        if t == len(s_idx):
+                        if t == room:
                             return False
                         slot[c] = t
                         s_idx[t] = c
@@ -76,8 +80,14 @@ def _multiply_new(ptr, idx, val, diagonal, p_ptr, p_idx, p_val, r_ptr, node, pla
                         t += 1
                     else:
                         s_val[slot[c]] += a * p_val[q]
+                    q = after(q)
+                if k >= stop:
+                    break
+                j, a = idx[k], p * val[k]
+                k = after(k)
+            e = after(e)
         scale[row] = size
-        s_ptr[row + 1] = t
+        s_ptr[row + one] = t
     return True
 
 
@@ -87,49 +97,56 @@ def _fold(s_ptr, s_idx, s_val, ptr, idx, fold, out):  # type: ignore[no-untyped-
 
     Returns how many entries are lower. Which of two rows comes later cannot be foretold: nothing here branches on it.
     """
-    n = len(s_ptr) - 1
-    one = np.uint32(1)
-    o_ptr = np.zeros(n + 1, np.uint32)
+    one = np.uint64(1)
+    n = np.uint64(len(s_ptr)) - one
+    o_ptr = np.zeros(n + one, np.uint32)
     for row in range(n):
         own = turn(row, n)
-        for s in range(s_ptr[row] + one, s_ptr[row + 1]):
+        s, end = s_ptr[row] + one, s_ptr[row + one]
+        while s < end:
             c = s_idx[s]
-            later = c if own < turn(c, n) else np.uint32(row)
-            o_ptr[later + one] += one
+            later = np.uint64(c) if own < turn(c, n) else row
+            o_ptr[later + one] += np.uint32(1)
+            s = after(s)
     for c in range(n):
-        o_ptr[c + 1] += o_ptr[c]
+        o_ptr[c + one] += o_ptr[c]
     o_idx = np.empty(o_ptr[n], np.uint32)
     o_slot = np.empty(o_ptr[n], np.uint32)
     place = o_ptr[:-1].copy()
     for row in range(n):
         own = turn(row, n)
-        for s in range(s_ptr[row] + one, s_ptr[row + 1]):
-            c = s_idx[s]
-            after = own < turn(c, n)
-            later = c if after else np.uint32(row)
+        s, end = s_ptr[row] + one, s_ptr[row + one]
+        while s < end:
+            c = np.uint64(s_idx[s])
+            comes_after = own < turn(c, n)
+            later = c if comes_after else row
             e = place[later]
-            o_idx[e] = np.uint32(row) if after else c
+            o_idx[e] = row if comes_after else c
             o_slot[e] = s
-            place[later] = e + one
+            place[later] = e + np.uint32(1)
+            s = after(s)
     seen = np.full(n, -1, np.int32)
     slot = np.zeros(n, np.uint32)
-    m = np.uint32(0)
+    m = np.uint64(0)
+    e = np.uint64(0)
     ptr[0] = 0
     for row in range(n):
-        for e in range(o_ptr[row], o_ptr[row + 1]):
+        end = o_ptr[row + one]
+        while e < end:
             c = o_idx[e]
-            fresh = seen[c] != row
-            at = m if fresh else slot[c]
+            fresh = seen[c] != np.int32(row)
+            at = m if fresh else np.uint64(slot[c])
             seen[c] = row
             slot[c] = at
             idx[m] = c
             fold[o_slot[e]] = at
-            m += np.uint32(fresh)
-        ptr[row + 1] = m
+            m += np.uint64(fresh)
+            e = after(e)
+        ptr[row + one] = m
     for row in range(n):
-        fold[s_ptr[row]] = m + np.uint32(row)
+        fold[s_ptr[row]] = m + row
     out[: m + n] = 0.0
-    for s in range(len(s_val)):
+    for s in range(np.uint64(len(s_val))):
         out[fold[s]] += s_val[s]
     for c in range(m, m + n):
         out[c] *= 2.0
@@ -182,27 +199,39 @@ def multiply_out(ptr, idx, val, diagonal, p_ptr, p_idx, p_val, products, out, sc
     ``scale`` receives sum_i p_i^2 a_ii of each coarse node, what its diagonal is to be compared with.
     """
     r_ptr, node, place, s_ptr, s_idx, fold = products
-    one = np.uint32(1)
+    one = np.uint64(1)
     n_coarse = len(scale)
     total = np.zeros(n_coarse)
     out[:] = 0.0
-    for row in range(n_coarse):
+    e = np.uint64(0)
+    s = np.uint64(0)
+    for row in range(np.uint64(n_coarse)):
         size = 0.0
-        for e in range(r_ptr[row], r_ptr[row + 1]):
+        last = r_ptr[row + one]
+        while e < last:
             i = node[e]
             p = p_val[place[e]]
             a = p * diagonal[i]
             size += p * a
-            for q in range(p_ptr[i], p_ptr[i + one]):
+            q, end = p_ptr[i], p_ptr[i + one]
+            while q < end:
                 total[p_idx[q]] += 0.5 * a * p_val[q]
-            for k in range(ptr[i], ptr[i + one]):
+                q = after(q)
+            k, stop = ptr[i], ptr[i + one]
+            while k < stop:
                 j = idx[k]
                 a = p * val[k]
-                for q in range(p_ptr[j], p_ptr[j + one]):
+                q, end = p_ptr[j], p_ptr[j + one]
+                while q < end:
                     total[p_idx[q]] += a * p_val[q]
+                    q = after(q)
+                k = after(k)
+            e = after(e)
         scale[row] = size
-        for s in range(s_ptr[row], s_ptr[row + 1]):
+        last = s_ptr[row + one]
+        while s < last:
             out[fold[s]] += total[s_idx[s]]
             total[s_idx[s]] = 0.0
+            s = after(s)
     for c in range(len(out) - n_coarse, len(out)):
         out[c] *= 2.0

@@ -16,6 +16,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from evenflow.energy.short_loop import after
+
 __all__ = [
     "dense_half",
     "expand",
@@ -33,7 +35,7 @@ __all__ = [
 @njit(cache=True, nogil=True)
 def turn(i, n):  # type: ignore[no-untyped-def]
     """When row i of n is swept, in the order 0, half, 1, half + 1, ..., with half = (n + 1) // 2."""
-    i, half = np.int64(i), (n + 1) // 2
+    i, half = np.int64(i), (np.int64(n) + 1) // 2
     return 2 * i - (2 * half - 1) * np.int64(i >= half)
 
 
@@ -51,32 +53,38 @@ def find_lower(indptr, indices, data, ptr, idx, place, centre, values, reach):  
     then the diagonal, and the sum of the sizes of the couplings of each node. Returns how many entries are lower, or -1
     if they are more than there is room for in ``idx``: half of all, unless the pattern is not symmetric.
     """
-    n = len(indptr) - 1
-    t = 0
+    one = np.uint64(1)
+    n = np.uint64(len(indptr)) - one
+    room, entries = np.uint64(len(idx)), np.uint64(len(indices))
+    t = np.uint64(0)
+    k = np.uint64(0)
     ptr[0] = 0
     reach[:] = 0.0
     for i in range(n):
-        centre[i] = len(indices)
+        own, end = turn(i, n), indptr[i + one]
+        middle = entries
         total = 0.0
-        for k in range(indptr[i], indptr[i + 1]):
+        while k < end:
             j = indices[k]
             if j == i:
-                centre[i] = k
-            elif precedes(j, i, n):
-                if t == len(idx):
+                middle = k
+            elif turn(j, n) < own:
+                if t == room:
                     return -1
                 a = data[k]
                 idx[t] = j
                 place[t] = k
                 values[t] = a
-                t += 1
+                t += one
                 total += abs(a)
                 reach[j] += abs(a)
+            k = after(k)
+        centre[i] = middle
         reach[i] += total
-        ptr[i + 1] = t
+        ptr[i + one] = t
     for i in range(n):
-        values[t + i] = data[centre[i]] if centre[i] < len(data) else 0.0
-    return t
+        values[t + i] = data[centre[i]] if centre[i] < entries else 0.0
+    return np.int64(t)
 
 
 @njit(cache=True, nogil=True)
@@ -96,30 +104,36 @@ def take_values(data, place, centre, values):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True)
 def expand(ptr, idx, entries):  # type: ignore[no-untyped-def]
     """Full rows (indptr, indices, data) of a matrix in half storage; ``entries``: those below, then the diagonal."""
-    n = len(ptr) - 1
-    m = len(idx)
-    indptr = np.zeros(n + 1, np.uint32)
+    one = np.uint64(1)
+    n = np.uint64(len(ptr)) - one
+    m = np.uint64(len(idx))
+    indptr = np.zeros(n + one, np.uint32)
     for i in range(n):
-        indptr[i + 1] += ptr[i + 1] - ptr[i] + np.uint32(1)
-        for k in range(ptr[i], ptr[i + 1]):
-            indptr[idx[k] + np.uint32(1)] += np.uint32(1)
+        indptr[i + one] += ptr[i + one] - ptr[i] + np.uint32(1)
+    for k in range(m):
+        indptr[idx[k] + one] += np.uint32(1)
     for i in range(n):
-        indptr[i + 1] += indptr[i]
-    indices = np.empty(2 * m + n, np.uint32)
-    data = np.empty(2 * m + n, entries.dtype)
+        indptr[i + one] += indptr[i]
+    indices = np.empty(m + m + n, np.uint32)
+    data = np.empty(m + m + n, entries.dtype)
     place = indptr[:-1].copy()
+    k = np.uint64(0)
     for i in range(n):
-        for k in range(ptr[i], ptr[i + 1]):
-            j = idx[k]
-            indices[place[i]] = j
-            data[place[i]] = entries[k]
-            place[i] += np.uint32(1)
-            indices[place[j]] = i
-            data[place[j]] = entries[k]
-            place[j] += np.uint32(1)
-        indices[place[i]] = i
-        data[place[i]] = entries[m + i]
-        place[i] += np.uint32(1)
+        own = place[i]
+        end = ptr[i + one]
+        while k < end:
+            j, a = idx[k], entries[k]
+            other = place[j]
+            indices[own] = j
+            data[own] = a
+            own += np.uint32(1)
+            indices[other] = i
+            data[other] = a
+            place[j] = other + np.uint32(1)
+            k = after(k)
+        indices[own] = i
+        data[own] = entries[m + i]
+        place[i] = own + np.uint32(1)
     return indptr, indices, data
 
 
@@ -138,13 +152,17 @@ def dense_half(ptr, idx, val, diagonal):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True)
 def reach(ptr, idx, val):  # type: ignore[no-untyped-def]
     """Sum of the sizes of the couplings of each node."""
+    one = np.uint64(1)
     total = np.zeros(len(ptr) - 1)
-    for i in range(len(ptr) - 1):
+    k = np.uint64(0)
+    for i in range(np.uint64(len(ptr)) - one):
         t = 0.0
-        for k in range(ptr[i], ptr[i + 1]):
+        end = ptr[i + one]
+        while k < end:
             a = abs(val[k])
             t += a
             total[idx[k]] += a
+            k = after(k)
         total[i] += t
     return total
 

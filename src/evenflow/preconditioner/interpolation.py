@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from evenflow.energy.short_loop import after
 from evenflow.preconditioner.aggregation import DEPENDS
 
 __all__ = [
@@ -58,38 +59,39 @@ def interpolate(s_ptr, s_place, s_mark, indices, data, group, n_groups, width, d
     The weights are a Jacobi step on the constant of each group (smoothed aggregation) over the strong couplings only,
     rescaled to sum to one where partners were left out.
     """
-    one = np.uint32(1)
+    one = np.uint64(1)
     found = np.empty(n_groups + 1, np.uint32)
     total = np.empty(n_groups + 1)
     slot = np.full(n_groups, -1, np.int64)  # places are counted on from row to row, so that none need be reset
     base = np.int64(0)
     ptr[0] = 0
     t = np.int64(0)
-    for i in range(np.uint32(len(s_ptr) - 1)):
+    k = np.uint64(0)
+    for i in range(np.uint64(len(s_ptr)) - one):
         home = group[i]
         own = home >= 0
         count = np.int64(own)
         inside = 0.0
         strong = 0.0
-        for k in range(s_ptr[i], s_ptr[i + one]):
+        end = s_ptr[i + one]
+        while k < end:
             if s_mark[k] & DEPENDS:
                 g = group[indices[s_place[k]]]
                 a = data[s_place[k]]
                 strong -= a
-                if g < 0:
-                    continue
                 if g == home:
                     inside -= a
-                    continue
-                c = np.uint32(g)
-                q = slot[c] - base
-                if q < 0:
-                    slot[c] = base + count
-                    found[count] = c
-                    total[count] = -a
-                    count += 1
-                else:
-                    total[q] -= a
+                elif g >= 0:
+                    c = np.uint32(g)
+                    q = slot[c] - base
+                    if q < 0:
+                        slot[c] = base + count
+                        found[count] = c
+                        total[count] = -a
+                        count += 1
+                    else:
+                        total[q] -= a
+            k = after(k)
         base += count
         if own and count == 1:
             idx[t] = home
@@ -113,33 +115,45 @@ def interpolate(s_ptr, s_place, s_mark, indices, data, group, n_groups, width, d
 @njit(cache=True, nogil=True)
 def interpolation_weights(s_ptr, s_place, s_mark, indices, data, group, n_groups, damping, ptr, idx, val):  # type: ignore[no-untyped-def]
     """Write the weights that :func:`interpolate` finds, for other values of the matrix and the same coarse nodes."""
+    one = np.uint64(1)
     coupling = np.zeros(n_groups)
     total = np.empty(n_groups + 1)
-    for i in range(len(ptr) - 1):
-        begin, end = np.int64(ptr[i]), np.int64(ptr[i + 1])
-        for q in range(begin, end):
+    k = np.uint64(0)
+    for i in range(np.uint64(len(ptr)) - one):
+        begin, end = ptr[i], ptr[i + one]
+        q = begin
+        while q < end:
             coupling[idx[q]] = 0.0
+            q = after(q)
         strong = 0.0
-        for k in range(s_ptr[i], s_ptr[i + 1]):
+        last = s_ptr[i + one]
+        while k < last:
             a = data[s_place[k]]
             if s_mark[k] & DEPENDS and a < 0.0:
                 strong -= a
                 own = group[indices[s_place[k]]]
                 if own >= 0:
                     coupling[np.uint32(own)] -= a
-        for q in range(begin, end):
+            k = after(k)
+        q = begin
+        while q < end:
             total[q - begin] = coupling[idx[q]]
-        _weigh_row(total, end - begin, group[i] >= 0, strong, damping, val, begin)
+            q = after(q)
+        _weigh_row(total, np.int64(end - begin), group[i] >= 0, strong, damping, val, np.int64(begin))
 
 
 @njit(cache=True, nogil=True)
 def coupling_sizes(indptr, indices, data):  # type: ignore[no-untyped-def]
     """Sum of the sizes of the couplings of each row."""
     size = np.empty(len(indptr) - 1)
-    for i in range(len(size)):
+    one = np.uint64(1)
+    k = np.uint64(0)
+    for i in range(np.uint64(len(size))):
         every = 0.0
-        for k in range(indptr[i], indptr[i + 1]):
+        end = indptr[i + one]
+        while k < end:
             every += abs(data[k]) if indices[k] != i else 0.0
+            k = after(k)
         size[i] = every
     return size
 
@@ -150,10 +164,14 @@ def scale_rows(ptr, val, size, diagonal, out):  # type: ignore[no-untyped-def]
 
     A node held fast by a potential of its own follows its neighbours less.
     """
-    for i in range(len(ptr) - 1):
+    one = np.uint64(1)
+    q = np.uint64(0)
+    for i in range(np.uint64(len(ptr)) - one):
         share = min(1.0, size[i] / diagonal[i]) if diagonal[i] > 0.0 else 1.0
-        for q in range(ptr[i], ptr[i + 1]):
+        end = ptr[i + one]
+        while q < end:
             out[q] = share * val[q]
+            q = after(q)
 
 
 @njit(cache=True, nogil=True)
@@ -165,13 +183,17 @@ def carry_potential(ptr, idx, val, diagonal, potential, couplings, out, coarse, 
     size of the coarse pivots, of which ``couplings`` is the part of the couplings.
     """
     coarse[:] = 0.0
-    for i in range(len(ptr) - 1):
+    one = np.uint64(1)
+    q = np.uint64(0)
+    for i in range(np.uint64(len(ptr)) - one):
         d, s = diagonal[i], potential[i]
-        share = d / (d + s) if s > 0.0 else 1.0
+        share = d / (d + s) if d + s > 0.0 else 1.0
         felt = share * s
-        for q in range(ptr[i], ptr[i + 1]):
+        end = ptr[i + one]
+        while q < end:
             out[q] = share * val[q]
             coarse[idx[q]] += felt * val[q]
+            q = after(q)
     for c in range(len(coarse)):
         coarse_scale[c] = couplings[c] + coarse[c]
 

@@ -8,6 +8,7 @@ import numpy as np
 from numba import njit, types
 from numba.extending import intrinsic
 
+from evenflow.energy.short_loop import after
 from evenflow.preconditioner.elimination import NEGATIVE, find_ends, strip_leaves
 from evenflow.preconditioner.half import mend_pivot
 
@@ -97,30 +98,39 @@ def _sort_rows(order, l_ptr, l_idx):  # type: ignore[no-untyped-def]
 
     Returns the turn of each node, and the columns: where they begin, the rows that have an entry, and its slot.
     """
-    n = len(order)
+    one = np.uint64(1)
+    n = np.uint64(len(order))
     turn = np.empty(n, np.uint32)
     for k in range(n):
         turn[order[k]] = k
-    c_ptr = np.zeros(n + 1, np.uint32)
-    for t in range(len(l_idx)):
-        c_ptr[turn[l_idx[t]] + np.uint32(1)] += np.uint32(1)
+    c_ptr = np.zeros(n + one, np.uint32)
+    for t in range(np.uint64(len(l_idx))):
+        c_ptr[turn[l_idx[t]] + one] += np.uint32(1)
     for k in range(n):
-        c_ptr[k + 1] += c_ptr[k]
+        c_ptr[k + one] += c_ptr[k]
     c_row = np.empty(len(l_idx), np.uint32)
     c_slot = np.empty(len(l_idx), np.uint32)
     place = c_ptr[:-1].copy()
+    t = np.uint64(0)
     for k in range(n):
-        for t in range(l_ptr[k], l_ptr[k + 1]):
+        end = l_ptr[k + one]
+        while t < end:
             p = turn[l_idx[t]]
-            c_row[place[p]] = k
-            place[p] += np.uint32(1)
+            s = place[p]
+            c_row[s] = k
+            place[p] = s + np.uint32(1)
+            t = after(t)
     place[:] = l_ptr[:-1]
+    s = np.uint64(0)
     for p in range(n):
-        for s in range(c_ptr[p], c_ptr[p + 1]):
+        end = c_ptr[p + one]
+        while s < end:
             k = c_row[s]
-            l_idx[place[k]] = order[p]
-            c_slot[s] = place[k]
-            place[k] += np.uint32(1)
+            t = place[k]
+            l_idx[t] = order[p]
+            c_slot[s] = t
+            place[k] = t + np.uint32(1)
+            s = after(s)
     return turn, c_ptr, c_row, c_slot
 
 
@@ -196,30 +206,42 @@ def factor_values(  # type: ignore[no-untyped-def]
     A pivot below ``tiny`` times its diagonal entry belongs to a component that nothing holds; it is replaced by that
     entry, which pins the component. Returns how many were zero so, and how many were negative.
     """
-    n = len(order)
+    one = np.uint64(1)
+    n = np.uint64(len(order))
     l_val[:] = 0.0
-    for e in range(len(val)):
+    for e in range(np.uint64(len(val))):
         l_val[place[e]] += val[e]
     slot = np.empty(n, np.uint32)
     zero = 0
     negative = 0
+    s = np.uint64(0)
     for p in range(n):
         i = order[p]
         pivot = diagonal[i]
-        for t in range(l_ptr[p], l_ptr[p + 1]):
+        t, end = l_ptr[p], l_ptr[p + one]
+        while t < end:
             slot[l_idx[t]] = t
-        for s in range(c_ptr[p], c_ptr[p + 1]):
+            t = after(t)
+        last = c_ptr[p + one]
+        while s < last:
             k = c_row[s]
-            begin = c_slot[s]
-            share = l_val[begin] * inverse[k]
-            pivot -= share * l_val[begin]
-            for t in range(begin + np.uint32(1), l_ptr[k + np.uint32(1)]):
+            t, end = c_slot[s], l_ptr[k + one]
+            a = l_val[t]
+            share = a * inverse[k]
+            pivot -= share * a
+            t = after(t)
+            while t < end:
                 l_val[slot[l_idx[t]]] -= share * l_val[t]
+                t = after(t)
+            s = after(s)
         pivot, is_zero, is_negative = mend_pivot(pivot, abs(diagonal[i]), tiny, NEGATIVE)
         zero += is_zero
         negative += is_negative
         inverse[p] = 1.0 / pivot
+    t = np.uint64(0)
     for p in range(n):
-        for t in range(l_ptr[p], l_ptr[p + 1]):
+        end = l_ptr[p + one]
+        while t < end:
             l_val[t] *= inverse[p]
+            t = after(t)
     return zero, negative

@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from evenflow.energy.short_loop import after
+
 __all__ = [
     "add",
     "backward",
@@ -29,8 +31,9 @@ _SWEEPS = 40  # on the coarsest level
 _TRIALS = 12
 _CLOSE = 0.02  # of a step of a node: the next level, or the next sweep, changes more than that
 _SETTLED = 0.1  # of the states: sweeps of the coarsest level that change less are the last
+_SIXTH = 1.0 / 6.0
 
-_scalar = njit(cache=True, nogil=True, error_model="numpy")
+_scalar = njit(cache=True, nogil=True, fastmath={"contract"}, error_model="numpy")
 
 
 @_scalar
@@ -61,7 +64,7 @@ def _solve_node(d, c2, c3, c4, t, x):  # type: ignore[no-untyped-def]
         slope = d + c2 + x * (c3 + 0.5 * c4 * x)
         if not slope > 0.0:
             break
-        lack = t - x * (d + c2 + x * (0.5 * c3 + c4 / 6.0 * x))
+        lack = t - x * (d + c2 + x * (0.5 * c3 + c4 * _SIXTH * x))
         whole = slope * slope + 0.5 * lack * (c3 + c4 * x)
         step = lack * slope / whole if whole > 0.0 else lack / slope
         x += step
@@ -73,49 +76,64 @@ def _solve_node(d, c2, c3, c4, t, x):  # type: ignore[no-untyped-def]
 @_scalar
 def forward(ptr, idx, val, diagonal, r, series, x, residual):  # type: ignore[no-untyped-def]
     """Gauss-Seidel forward from zero, and the residual it leaves: minus the upper triangle times x."""
-    n = len(ptr) - 1
-    half = (n + 1) // 2
+    one = np.uint64(1)
+    n = np.uint64(len(ptr)) - one
+    half = (n + one) // np.uint64(2)
     for m in range(half):
         for i in (m, m + half):
             if i < n:
                 t = r[i]
-                begin, end = ptr[i], ptr[i + 1]
-                for k in range(begin, end):
+                begin, end = ptr[i], ptr[i + one]
+                k = begin
+                while k < end:
                     t -= val[k] * x[idx[k]]
+                    k = after(k)
                 t = _solve_node(diagonal[i], series[i, 0], series[i, 1], series[i, 2], t, 0.0)
                 x[i] = t
                 residual[i] = 0.0
-                for k in range(begin, end):
+                k = begin
+                while k < end:
                     residual[idx[k]] -= val[k] * t
+                    k = after(k)
 
 
 @_scalar
 def backward(ptr, idx, val, diagonal, series, x, s):  # type: ignore[no-untyped-def]
     """Gauss-Seidel backward from x; ``s`` holds the right-hand side and is used up."""
-    n = len(ptr) - 1
-    half = (n + 1) // 2
-    for m in range(half - 1, -1, -1):
+    one = np.uint64(1)
+    n = np.uint64(len(ptr)) - one
+    half = (n + one) // np.uint64(2)
+    for q in range(half):
+        m = half - one - q
         for i in (m + half, m):
             if i < n:
                 t = s[i]
-                begin, end = ptr[i], ptr[i + 1]
-                for k in range(begin, end):
+                begin, end = ptr[i], ptr[i + one]
+                k = begin
+                while k < end:
                     t -= val[k] * x[idx[k]]
+                    k = after(k)
                 t = _solve_node(diagonal[i], series[i, 0], series[i, 1], series[i, 2], t, x[i])
                 x[i] = t
-                for k in range(begin, end):
+                k = begin
+                while k < end:
                     s[idx[k]] -= val[k] * t
+                    k = after(k)
 
 
 @_scalar
 def subtract(ptr, idx, val, diagonal, series, x, r):  # type: ignore[no-untyped-def]
     """Replace r by the residual at x."""
-    for i in range(len(ptr) - 1):
+    one = np.uint64(1)
+    k = np.uint64(0)
+    for i in range(np.uint64(len(ptr)) - one):
         t = x[i]
-        s = t * (diagonal[i] + series[i, 0] + t * (0.5 * series[i, 1] + series[i, 2] / 6.0 * t))
-        for k in range(ptr[i], ptr[i + 1]):
+        s = t * (diagonal[i] + series[i, 0] + t * (0.5 * series[i, 1] + series[i, 2] * (t * _SIXTH)))
+        end = ptr[i + one]
+        while k < end:
             s += val[k] * x[idx[k]]
             r[idx[k]] -= val[k] * t
+            k = after(k)
         r[i] -= s
 
 
@@ -167,27 +185,35 @@ def carry(ptr, idx, val, residual, series, x, coarse_r, coarse_series):  # type:
     """
     coarse_r[:] = 0.0
     coarse_series[:] = 0.0
-    for i in range(len(ptr) - 1):
+    one = np.uint64(1)
+    q = np.uint64(0)
+    for i in range(np.uint64(len(ptr)) - one):
         t = x[i]
         c4 = series[i, 2]
         c3 = series[i, 1] + c4 * t
         c2 = series[i, 0] + t * (series[i, 1] + 0.5 * c4 * t)
         r = residual[i]
-        for q in range(ptr[i], ptr[i + 1]):
+        end = ptr[i + one]
+        while q < end:
             c, p = idx[q], val[q]
             coarse_r[c] += p * r
             coarse_series[c, 0] += p * c2
             coarse_series[c, 1] += p * c3
             coarse_series[c, 2] += p * c4
+            q = after(q)
 
 
 @_scalar
 def prolong(ptr, idx, val, coarse, x):  # type: ignore[no-untyped-def]
     """Add the interpolated coarse states to x."""
-    for i in range(len(ptr) - 1):
+    one = np.uint64(1)
+    q = np.uint64(0)
+    for i in range(np.uint64(len(ptr)) - one):
         t = x[i]
-        for q in range(ptr[i], ptr[i + 1]):
+        end = ptr[i + one]
+        while q < end:
             t += val[q] * coarse[idx[q]]
+            q = after(q)
         x[i] = t
 
 
@@ -208,14 +234,18 @@ def carry_elimination(ptr, idx, val, inverse, order, s, gathered, coarse_r, coar
     ``s`` and ``gathered`` hold those of the level, and then, of each eliminated node, what it had at its turn. The
     multipliers ``val`` are minus the weights by which a node follows its neighbours.
     """
-    m = len(ptr) - 1
+    one = np.uint64(1)
+    m = np.uint64(len(ptr)) - one
+    q = np.uint64(0)
     for k in range(m):
         i = order[k]
-        for q in range(ptr[k], ptr[k + 1]):
+        end = ptr[k + one]
+        while q < end:
             j, p = idx[q], -val[q]
             s[j] += p * s[i]
             for c in range(3):
                 gathered[j, c] += p * gathered[i, c]
+            q = after(q)
     _keep(order[m:], s, gathered, coarse_r, coarse_series)
 
 
@@ -230,11 +260,12 @@ def settle_elimination(ptr, idx, val, inverse, order, s, gathered, coarse_r, coa
     ----------
     .. [1] J.-J. Moreau, "Proximite et dualite dans un espace hilbertien", Bull. Soc. Math. France 93, 1965.
     """
-    m = len(ptr) - 1
+    one = np.uint64(1)
+    m = np.uint64(len(ptr)) - one
     for k in range(m):
         i = order[k]
-        begin, end = ptr[k], ptr[k + 1]
-        if begin == end:
+        q, end = ptr[k], ptr[k + one]
+        if q == end:
             continue
         d = 1.0 / inverse[k]
         c4 = gathered[i, 2]
@@ -243,26 +274,31 @@ def settle_elimination(ptr, idx, val, inverse, order, s, gathered, coarse_r, coa
         c2 = gathered[i, 0] + x * (gathered[i, 1] + 0.5 * c4 * x)
         follow = d / (d + c2)
         cube = follow * follow * follow
-        for q in range(begin, end):
+        while q < end:
             j, p = idx[q], -val[q]
             s[j] += p * d * x
             gathered[j, 0] += p * follow * c2
             gathered[j, 1] += p * cube * c3
             gathered[j, 2] += p * cube * follow * c4
+            q = after(q)
     _keep(order[m:], s, gathered, coarse_r, coarse_series)
 
 
 @_scalar
 def substitute(ptr, idx, val, inverse, order, coarse, s, gathered, x):  # type: ignore[no-untyped-def]
     """Back substitution: each eliminated node settles between its neighbours and what it had gathered."""
-    m = len(ptr) - 1
-    for at in range(len(coarse)):
+    one = np.uint64(1)
+    m = np.uint64(len(ptr)) - one
+    for at in range(np.uint64(len(coarse))):
         x[order[m + at]] = coarse[at]
-    for k in range(m - 1, -1, -1):
+    for turn in range(m):
+        k = m - one - turn
         i = order[k]
-        begin, end = ptr[k], ptr[k + 1]
+        begin, end = ptr[k], ptr[k + one]
         follow = 0.0
-        for q in range(begin, end):
+        q = begin
+        while q < end:
             follow -= val[q] * x[idx[q]]
+            q = after(q)
         d = 1.0 / inverse[k] if end > begin else 0.0
         x[i] = _solve_node(d, gathered[i, 0], gathered[i, 1], gathered[i, 2], s[i] + d * follow, follow)
