@@ -89,42 +89,64 @@ def _couplings(indptr, indices, data, threshold, ptr, place, mark):  # type: ign
 @njit(cache=True, nogil=True)
 def _seed(ptr, place, mark, indices, group):  # type: ignore[no-untyped-def]
     """Groups of a node with all its partners, where all are free and the dependence is mutual."""
+    one = np.uint64(1)
     count = 0
-    for i in range(len(group)):
-        begin, end = ptr[i], ptr[i + 1]
+    for i in range(np.uint64(len(group))):
+        begin, end = ptr[i], ptr[i + one]
         if group[i] >= 0 or begin == end:
             continue
         free = True
-        for k in range(begin, end):
+        k = begin
+        while k < end:
             if group[indices[place[k]]] >= 0 or mark[k] == DEPENDS:
                 free = False
                 break
+            k = after(k)
         if free:
             group[i] = count
-            for k in range(begin, end):
+            k = begin
+            while k < end:
                 group[indices[place[k]]] = count
+                k = after(k)
             count += 1
     return count
 
 
 @njit(cache=True, nogil=True)
 def _join(ptr, place, mark, indices, data, group):  # type: ignore[no-untyped-def]
-    """Free nodes join the group of the strongest partner they depend on; twice, so that chains are caught."""
-    choice = np.full(len(group), -1, np.int32)
+    """Free nodes join the group of the strongest partner they depend on; twice, so that chains are caught.
+
+    Returns those that are still free.
+    """
+    one = np.uint64(1)
+    free = np.empty(len(group), np.uint32)
+    count = np.uint64(0)
+    for i in range(np.uint64(len(group))):
+        free[count] = i  # written over by the next one unless this is free
+        count += np.uint64(group[i] < 0)
+    choice = np.empty(count, np.int32)
     for _ in range(2):
-        for i in range(len(group)):
-            if group[i] >= 0:
-                continue
+        for f in range(count):
+            i = free[f]
             best = 0.0
-            for k in range(ptr[i], ptr[i + 1]):
+            chosen = np.int32(-1)
+            k, end = ptr[i], ptr[i + one]
+            while k < end:
                 joined = group[indices[place[k]]]
                 a = -data[place[k]]
                 if mark[k] & DEPENDS and joined >= 0 and a > best:
                     best = a
-                    choice[i] = joined
-        for i in range(len(group)):
-            if choice[i] >= 0:
-                group[i] = choice[i]
+                    chosen = joined
+                k = after(k)
+            choice[f] = chosen
+        kept = np.uint64(0)
+        for f in range(count):
+            i = free[f]
+            group[i] = choice[f]
+            free[kept] = i
+            kept += np.uint64(choice[f] < 0)
+        count = kept
+    return free[:count]
 
 
 @njit(cache=True, nogil=True)
@@ -144,17 +166,17 @@ def aggregate(indptr, indices, data, threshold, ptr, place, mark):  # type: igno
     strong = _couplings(indptr, indices, data, threshold, ptr, place, mark)
     group = np.full(n, -1, np.int32)
     count = _seed(ptr, place, mark, indices, group)
-    _join(ptr, place, mark, indices, data, group)
-    for i in range(n):
+    for i in _join(ptr, place, mark, indices, data, group):
         if group[i] >= 0:
             continue
         coupled = False
-        for k in range(ptr[i], ptr[i + 1]):
+        begin, end = ptr[i], ptr[i + np.uint64(1)]
+        for k in range(begin, end):
             if mark[k] & DEPENDS:
                 coupled = True
         if coupled:
             group[i] = count
-            for k in range(ptr[i], ptr[i + 1]):
+            for k in range(begin, end):
                 j = indices[place[k]]
                 if mark[k] & INFLUENCES and group[j] < 0:
                     group[j] = count

@@ -25,18 +25,22 @@ def _weigh_row(total, count, own, strong, damping, val, t):  # type: ignore[no-u
     ``total`` holds the coupling to each of ``count`` coarse nodes, the own one, if any, first; ``strong`` the sum
     before any was left out.
     """
-    partners = damping / strong if strong > 0.0 else 0.0
+    partners, stays = (damping / strong, 1.0 - damping) if strong > 0.0 else (0.0, 1.0)
+    first = stays if own else 0.0
     kept = 0.0
-    for q in range(count):
-        weight = partners * total[q]
-        if q == 0 and own:
-            weight += 1.0 - damping if strong > 0.0 else 1.0
+    q = np.uint64(0)
+    while q < count:
+        weight = partners * total[q] + first
+        first = 0.0
         val[t + q] = weight
         kept += weight
+        q = after(q)
     if kept > 0.0:
         whole = 1.0 / kept
-        for q in range(count):
+        q = np.uint64(0)
+        while q < count:
             val[t + q] *= whole
+            q = after(q)
 
 
 @njit(cache=True, nogil=True)
@@ -44,9 +48,10 @@ def _put_largest_first(found, total, begin, end, count):  # type: ignore[no-unty
     """Of the entries from ``begin`` to ``count``, put those with the largest totals into places up to ``end``."""
     for q in range(begin, end):
         best = q
-        for u in range(q + 1, count):
-            if total[u] > total[best]:
-                best = u
+        u = after(q)
+        while u < count:
+            best = u if total[u] > total[best] else best
+            u = after(u)
         found[q], found[best] = found[best], found[q]
         total[q], total[best] = total[best], total[q]
 
@@ -59,18 +64,18 @@ def interpolate(s_ptr, s_place, s_mark, indices, data, group, n_groups, width, d
     The weights are a Jacobi step on the constant of each group (smoothed aggregation) over the strong couplings only,
     rescaled to sum to one where partners were left out.
     """
-    one = np.uint64(1)
+    one, most = np.uint64(1), np.uint64(width)
     found = np.empty(n_groups + 1, np.uint32)
     total = np.empty(n_groups + 1)
     slot = np.full(n_groups, -1, np.int64)  # places are counted on from row to row, so that none need be reset
     base = np.int64(0)
     ptr[0] = 0
-    t = np.int64(0)
+    t = np.uint64(0)
     k = np.uint64(0)
     for i in range(np.uint64(len(s_ptr)) - one):
         home = group[i]
         own = home >= 0
-        count = np.int64(own)
+        count = np.uint64(own)
         inside = 0.0
         strong = 0.0
         end = s_ptr[i + one]
@@ -85,28 +90,30 @@ def interpolate(s_ptr, s_place, s_mark, indices, data, group, n_groups, width, d
                     c = np.uint32(g)
                     q = slot[c] - base
                     if q < 0:
-                        slot[c] = base + count
+                        slot[c] = base + np.int64(count)
                         found[count] = c
                         total[count] = -a
-                        count += 1
+                        count += one
                     else:
                         total[q] -= a
             k = after(k)
-        base += count
-        if own and count == 1:
+        base += np.int64(count)
+        if own and count == one:
             idx[t] = home
             val[t] = 1.0
-            t += 1
+            t += one
             ptr[i + one] = t
             continue
         if own:
             found[0] = home
             total[0] = inside
-        if count > width:
-            _put_largest_first(found, total, np.int64(own), width, count)
-            count = width
-        for q in range(count):
-            idx[t + q] = found[q]
+        if count > most:
+            _put_largest_first(found, total, np.uint64(own), most, count)
+            count = most
+        u = np.uint64(0)
+        while u < count:
+            idx[t + u] = found[u]
+            u = after(u)
         _weigh_row(total, count, own, strong, damping, val, t)
         t += count
         ptr[i + one] = t
@@ -139,7 +146,7 @@ def interpolation_weights(s_ptr, s_place, s_mark, indices, data, group, n_groups
         while q < end:
             total[q - begin] = coupling[idx[q]]
             q = after(q)
-        _weigh_row(total, np.int64(end - begin), group[i] >= 0, strong, damping, val, np.int64(begin))
+        _weigh_row(total, end - begin, group[i] >= 0, strong, damping, val, begin)
 
 
 @njit(cache=True, nogil=True)
