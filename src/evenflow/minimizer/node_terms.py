@@ -46,18 +46,17 @@ class NodeTerms:
 
 @_scalar
 def _gather(third, fourth):  # type: ignore[no-untyped-def]
-    """Unknowns whose derivatives are not both zero, and these."""
+    """Unknowns whose derivatives are not both zero, and these; no branch could foretell which."""
     count = 0
     for i in range(third.size):
-        count += third[i] != 0.0 or fourth[i] != 0.0
-    where, some_third, some_fourth = np.empty(count, np.uint32), np.empty(count), np.empty(count)
-    count = 0
+        count += (third[i] != 0.0) | (fourth[i] != 0.0)
+    where, some_third, some_fourth = np.empty(count + 1, np.uint32), np.empty(count + 1), np.empty(count + 1)
+    k = np.uint64(0)
     for i in range(third.size):
-        if third[i] != 0.0 or fourth[i] != 0.0:
-            where[count] = i
-            some_third[count], some_fourth[count] = third[i], fourth[i]
-            count += 1
-    return where, some_third, some_fourth
+        where[k] = i  # written over by the next one unless this has terms
+        some_third[k], some_fourth[k] = third[i], fourth[i]
+        k += np.uint64((third[i] != 0.0) | (fourth[i] != 0.0))
+    return where[:count], some_third[:count], some_fourth[:count]
 
 
 @_dense

@@ -66,13 +66,13 @@ def _backward(ptr, idx, val, inverse, x, s):  # type: ignore[no-untyped-def]
         m = half - one - q
         for i in (m + half, m):
             if i < n:
-                t = s[i]
+                around = 0.0
                 begin, end = ptr[i], ptr[i + one]
                 k = begin
                 while k < end:
-                    t -= val[k] * x[idx[k]]
+                    around += val[k] * x[idx[k]]
                     k = after(k)
-                t *= inverse[i]
+                t = (s[i] - around) * inverse[i]  # s[i] comes late, from the rows just swept
                 x[i] = t
                 k = begin
                 while k < end:

@@ -191,6 +191,18 @@ def mend_pivot(pivot, reference, tiny, negative):  # type: ignore[no-untyped-def
     return reference if reference > 0.0 else 1.0, not below, below
 
 
+@njit(cache=True, nogil=True, error_model="numpy")
+def _invert(diagonal, potential, apart, scale, mean, tiny, inverse):  # type: ignore[no-untyped-def]
+    """Write 1 / pivot; whether every pivot is above ``tiny`` times its scale. Without a branch, a vector at a time."""
+    sound = True
+    for i in range(len(diagonal)):
+        pivot = diagonal[i] + potential[i] if apart else diagonal[i]
+        reference = scale[i] if len(scale) > 0 else mean
+        sound &= pivot > tiny * reference
+        inverse[i] = 1.0 / pivot
+    return sound
+
+
 @njit(cache=True, nogil=True)
 def invert_pivots(diagonal, potential, apart, scale, tiny, negative, inverse):  # type: ignore[no-untyped-def]
     """Write 1 / pivot. The pivots are the diagonal, to which the potential is added if it is kept ``apart``.
@@ -205,6 +217,8 @@ def invert_pivots(diagonal, potential, apart, scale, tiny, negative, inverse):  
         for i in range(n):
             mean += abs(diagonal[i] + potential[i]) if apart else abs(diagonal[i])
         mean /= max(n, 1)
+    if _invert(diagonal, potential, apart, scale, mean, tiny, inverse):
+        return 0, 0
     zero = 0
     below = 0
     for i in range(n):

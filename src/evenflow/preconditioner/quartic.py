@@ -29,7 +29,7 @@ __all__ = [
 _ROUND_OFF = 1e-12  # of the diagonal
 _SWEEPS = 40  # on the coarsest level
 _TRIALS = 12
-_CLOSE = 0.02  # of a step of a node: the next level, or the next sweep, changes more than that
+_CLOSE = 0.3  # of a state: a node's step that is no longer is its last, for the next sweep will move it, too
 _SETTLED = 0.1  # of the states: sweeps of the coarsest level that change less are the last
 _SIXTH = 1.0 / 6.0
 
@@ -42,17 +42,16 @@ def convex_series(potential, third, fourth, diagonal, series):  # type: ignore[n
 
     What c2 lacks by no more than the round-off of the matrix's diagonal, which it is a difference of, is added to it.
     """
+    convex = True
     for i in range(len(series)):
         c2, c3, c4 = potential[i], third[i], fourth[i]
-        least = 0.0
-        if c3 != 0.0:
-            least = 0.5 * c3 * c3 / c4 if c4 > 0.0 else np.inf
-        if not (c4 >= 0.0 and c2 >= least - _ROUND_OFF * (least + abs(diagonal[i]))):
-            return False
+        lowest = 0.5 * c3 * c3 / (c4 if c4 > 0.0 else 1.0)
+        least = lowest if c4 > 0.0 or c3 == 0.0 else np.inf
+        convex &= (c4 >= 0.0) & (c2 >= least - _ROUND_OFF * (least + abs(diagonal[i])))
         series[i, 0] = max(c2, least)
         series[i, 1] = c3
         series[i, 2] = c4
-    return True
+    return convex
 
 
 @_scalar
@@ -107,13 +106,13 @@ def backward(ptr, idx, val, diagonal, series, x, s):  # type: ignore[no-untyped-
         m = half - one - q
         for i in (m + half, m):
             if i < n:
-                t = s[i]
+                around = 0.0
                 begin, end = ptr[i], ptr[i + one]
                 k = begin
                 while k < end:
-                    t -= val[k] * x[idx[k]]
+                    around += val[k] * x[idx[k]]
                     k = after(k)
-                t = _solve_node(diagonal[i], series[i, 0], series[i, 1], series[i, 2], t, x[i])
+                t = _solve_node(diagonal[i], series[i, 0], series[i, 1], series[i, 2], s[i] - around, x[i])
                 x[i] = t
                 k = begin
                 while k < end:
