@@ -11,12 +11,15 @@ import numpy.typing as npt
 from numba import njit
 
 from evenflow.energy.base import FloatArray
+from evenflow.energy.prefetch import prefetch
 from evenflow.energy.short_loop import after
 from evenflow.preconditioner.half import turn
 
 __all__ = ["Products", "multiply_new", "multiply_out"]
 
 UintArray = npt.NDArray[np.uint32]
+_SOON, _LATER = np.uint64(16), np.uint64(32)  # fine rows between asking for a piece of memory and its turn
+
 Products = tuple[UintArray, UintArray, UintArray, UintArray, UintArray, UintArray]
 
 
@@ -24,8 +27,8 @@ Products = tuple[UintArray, UintArray, UintArray, UintArray, UintArray, UintArra
 def _transpose(p_ptr, p_idx, r_ptr, node, place):  # type: ignore[no-untyped-def]
     """Write the rows of P^T: the fine nodes of each coarse one, and where their weights are."""
     one = np.uint64(1)
-    for q in range(np.uint64(len(p_idx))):
-        r_ptr[p_idx[q] + one] += np.uint32(1)
+    for c in p_idx:
+        r_ptr[c + one] += np.uint32(1)
     for c in range(np.uint64(len(r_ptr)) - one):
         r_ptr[c + one] += r_ptr[c]
     free = r_ptr[:-1].copy()
@@ -39,6 +42,19 @@ def _transpose(p_ptr, p_idx, r_ptr, node, place):  # type: ignore[no-untyped-def
             place[e] = q
             free[c] = e + np.uint32(1)
             q = after(q)
+
+
+@njit(cache=True, nogil=True)
+def _ask_ahead(e, node, ptr, p_ptr, diagonal, idx, val):  # type: ignore[no-untyped-def]
+    """Ask for what fine rows after place ``e`` need: a group's are far from each other on a mesh in memory."""
+    last = np.uint64(len(node)) - np.uint64(1)
+    later = node[min(e + _LATER, last)]
+    prefetch(ptr, later)
+    prefetch(p_ptr, later)
+    prefetch(diagonal, later)
+    begin = ptr[node[min(e + _SOON, last)]]
+    prefetch(idx, begin)
+    prefetch(val, begin)
 
 
 @njit(cache=True, nogil=True)
@@ -62,6 +78,7 @@ def _multiply_new(ptr, idx, val, diagonal, p_ptr, p_idx, p_val, r_ptr, node, pla
         t += 1
         last = r_ptr[row + one]
         while e < last:
+            _ask_ahead(e, node, ptr, p_ptr, diagonal, idx, val)
             i = node[e]
             p = p_val[place[e]]
             size += p * p * diagonal[i]
@@ -209,6 +226,7 @@ def multiply_out(ptr, idx, val, diagonal, p_ptr, p_idx, p_val, products, out, sc
         size = 0.0
         last = r_ptr[row + one]
         while e < last:
+            _ask_ahead(e, node, ptr, p_ptr, diagonal, idx, val)
             i = node[e]
             p = p_val[place[e]]
             a = p * diagonal[i]

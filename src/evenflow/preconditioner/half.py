@@ -110,8 +110,8 @@ def expand(ptr, idx, entries):  # type: ignore[no-untyped-def]
     indptr = np.zeros(n + one, np.uint32)
     for i in range(n):
         indptr[i + one] += ptr[i + one] - ptr[i] + np.uint32(1)
-    for k in range(m):
-        indptr[idx[k] + one] += np.uint32(1)
+    for e in range(m):
+        indptr[idx[e] + one] += np.uint32(1)
     for i in range(n):
         indptr[i + one] += indptr[i]
     indices = np.empty(m + m + n, np.uint32)

@@ -57,6 +57,15 @@ def _put_largest_first(found, total, begin, end, count):  # type: ignore[no-unty
 
 
 @njit(cache=True, nogil=True)
+def _copy(source, count, target, t):  # type: ignore[no-untyped-def]
+    """Copy the first ``count`` entries to the places from t."""
+    q = np.uint64(0)
+    while q < count:
+        target[t + q] = source[q]
+        q = after(q)
+
+
+@njit(cache=True, nogil=True)
 def interpolate(s_ptr, s_place, s_mark, indices, data, group, n_groups, width, damping, ptr, idx, val):  # type: ignore[no-untyped-def]
     """Write the coarse nodes that each node interpolates from, and the weights.
 
@@ -110,10 +119,7 @@ def interpolate(s_ptr, s_place, s_mark, indices, data, group, n_groups, width, d
         if count > most:
             _put_largest_first(found, total, np.uint64(own), most, count)
             count = most
-        u = np.uint64(0)
-        while u < count:
-            idx[t + u] = found[u]
-            u = after(u)
+        _copy(found, count, idx, t)
         _weigh_row(total, count, own, strong, damping, val, t)
         t += count
         ptr[i + one] = t

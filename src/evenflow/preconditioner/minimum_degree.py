@@ -104,8 +104,8 @@ def _sort_rows(order, l_ptr, l_idx):  # type: ignore[no-untyped-def]
     for k in range(n):
         turn[order[k]] = k
     c_ptr = np.zeros(n + one, np.uint32)
-    for t in range(np.uint64(len(l_idx))):
-        c_ptr[turn[l_idx[t]] + one] += np.uint32(1)
+    for j in l_idx:
+        c_ptr[turn[j] + one] += np.uint32(1)
     for k in range(n):
         c_ptr[k + one] += c_ptr[k]
     c_row = np.empty(len(l_idx), np.uint32)
