@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 from numba import njit
@@ -20,7 +22,7 @@ UintArray = npt.NDArray[np.uint32]
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _count_remote(indptr: UintArray, indices: UintArray, data: FloatArray, count: int, enough: float) -> int:
-    """Breadth first from ``count`` nodes to the first held one, until more than ``enough`` of them found none.
+    """Breadth first from ``count`` nodes to the first held one, until it is sure whether more than ``enough`` find none.
 
     Returns how many found none; -1 where the matrix is not diagonally dominant.
     """
@@ -56,12 +58,12 @@ def _count_remote(indptr: UintArray, indices: UintArray, data: FloatArray, count
                 break
         else:
             remote += 1
-            if remote > enough:
-                break
+        if remote > enough or remote + count - 1 - s <= enough:
+            break
     return remote
 
 
-def remoteness(rows: Rows, data: FloatArray, enough: float = 1.0) -> float:
+def remoteness(rows: Rows, data: FloatArray, enough: float = math.nan) -> float:
     """Share of the nodes that have no node held by a term of its own among the 200 nearest, from a sample.
 
     Conjugate gradients with the diagonal carry news one edge an iteration. Where most nodes are remote they take
@@ -74,7 +76,7 @@ def remoteness(rows: Rows, data: FloatArray, enough: float = 1.0) -> float:
     data : ndarray
         Its values.
     enough : float
-        The share above which no more of the sample is looked at.
+        The share that matters, if one does: no more of the sample is looked at than tells whether it is exceeded.
 
     Returns
     -------
