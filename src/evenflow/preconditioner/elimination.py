@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from evenflow.energy.short_loop import after
 from evenflow.preconditioner.half import mend_pivot, precedes
 
 __all__ = [
@@ -224,41 +225,46 @@ def elimination_values(  # type: ignore[no-untyped-def]
     by that entry, which pins the component. ``scale`` receives the sizes of the diagonal entries of the kept nodes.
     Returns how many were zero so, and how many were negative.
     """
+    one = np.uint64(1)
     edge = np.zeros(len(fold))
     edge[: len(val)] = val
     d = diagonal.copy()
     zero = 0
     negative = 0
-    f = 0
-    for k in range(len(order)):
+    f = np.uint64(0)
+    for k in range(np.uint64(len(order))):
         i = order[k]
-        pivot = d[i]
-        pivot, is_zero, is_negative = mend_pivot(pivot, abs(diagonal[i]), tiny, NEGATIVE)
+        pivot, is_zero, is_negative = mend_pivot(d[i], abs(diagonal[i]), tiny, NEGATIVE)
         zero += is_zero
         negative += is_negative
-        inverse[k] = 1.0 / pivot
-        begin, end = l_ptr[k], l_ptr[k + 1]
-        for t in range(begin, end):
+        whole = 1.0 / pivot
+        inverse[k] = whole
+        begin, end = l_ptr[k], l_ptr[k + one]
+        t = begin
+        while t < end:
             a = edge[l_edge[t]]
-            share = a / pivot
+            share = a * whole
             p = l_idx[t]
             l_val[t] = share
             d[p] -= a * share
-            for u in range(begin, t):
+            u = begin
+            while u < t:
                 product = share * edge[l_edge[u]]
                 e = fill[f]
-                f += 1
+                f += one
                 if e < 0:
                     d[p] -= 2.0 * product
                 else:
                     edge[e] -= product
-    m = len(out) - len(keep)
+                u = after(u)
+            t = after(t)
+    m = np.uint64(len(out)) - np.uint64(len(keep))
     if m > 0:
         out[:m] = 0.0
         for e in range(len(fold)):
             if fold[e] >= 0:
                 out[fold[e]] += edge[e]
-    for c in range(len(keep)):
+    for c in range(np.uint64(len(keep))):
         out[m + c] = d[keep[c]]
         scale[c] = abs(diagonal[keep[c]])
     return zero, negative
