@@ -22,7 +22,7 @@ UintArray = npt.NDArray[np.uint32]
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _count_remote(indptr: UintArray, indices: UintArray, data: FloatArray, count: int, enough: float) -> int:
-    """Breadth first from ``count`` nodes to the first held one, until it is sure whether more than ``enough`` find none.
+    """Breadth first from ``count`` nodes to the first held one, until it is sure if more than ``enough`` find none.
 
     Returns how many found none; -1 where the matrix is not diagonally dominant.
     """
