@@ -13,6 +13,7 @@ import numpy.typing as npt
 from evenflow.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from evenflow.energy.base import BaseEnergy, FloatArray
 from evenflow.errors import InputError
+from evenflow.memory import keep_freed_memory
 from evenflow.method import DEFAULT_TOLERANCE, Method, build_method
 from evenflow.minimizer import Minimizer
 from evenflow.progress import ProgressBar
@@ -211,6 +212,7 @@ def _carry_out(
     stored: Checkpoint | None = None,
 ) -> tuple[Solve, str]:
     """Run a recipe from a start or from a checkpoint, saving to ``place``; the solve and its closing remark."""
+    keep_freed_memory()
     limits, every = Budget(**settings["budget"]), settings["every"]
     save = None if place is None else lambda solve: write_checkpoint(place, solve, recipe, settings)
     with ProgressBar(limits.max_iterations, enabled=progress) as bar:

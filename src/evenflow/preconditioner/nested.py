@@ -30,9 +30,12 @@ class Expansion:
         """Room for one."""
         return cls(np.empty(size), np.empty((size, 3)))
 
-    def copy(self) -> Expansion:
-        """A copy."""
-        return Expansion(self.r.copy(), self.series.copy())
+    def copy(self, into: Expansion | None = None) -> Expansion:
+        """A copy, in new memory or ``into`` that of another one."""
+        if into is None:
+            return Expansion(self.r.copy(), self.series.copy())
+        into.r[:], into.series[:] = self.r, self.series
+        return into
 
     def move(self, level: Level, x: FloatArray) -> Expansion:
         """Expand anew at x, in place."""
@@ -93,14 +96,15 @@ def _refine(levels: list[Level], expansion: Expansion) -> FloatArray:
 
 def _repeat(levels: list[Level], expansion: Expansion, x: FloatArray, settled: float) -> None:
     """Cycles where there is nothing to nest on; they converge quadratically where it is a forest."""
+    moved = Expansion.empty(len(x))
     for _ in range(_CYCLES):
-        if quartic.add(_cycle(levels, expansion.copy().move(levels[0], x)), x) <= settled:
+        if quartic.add(_cycle(levels, expansion.copy(moved).move(levels[0], x)), x) <= settled:
             return
 
 
 def _cycle(levels: list[Level], expansion: Expansion, visits: int = 2) -> FloatArray:
     """One cycle from zero; ``visits`` of the next level, then two of each below. The expansion is used up."""
-    level, x = levels[0], np.zeros(len(expansion.r))
+    level, x = levels[0], np.empty_like(expansion.r)
     if isinstance(level, Eliminated):
         coarse = _eliminate(level, expansion, quartic.settle_elimination)
         kept = coarse.r if level.coarse.size == 0 else _cycle(levels[1:], coarse, visits)
