@@ -266,19 +266,24 @@ def settle_elimination(ptr, idx, val, inverse, order, s, gathered, coarse_r, coa
         q, end = ptr[k], ptr[k + one]
         if q == end:
             continue
-        d = 1.0 / inverse[k]
-        c4 = gathered[i, 2]
-        x = _solve_node(d, gathered[i, 0], gathered[i, 1], c4, s[i], 0.0)
-        c3 = gathered[i, 1] + c4 * x
-        c2 = gathered[i, 0] + x * (gathered[i, 1] + 0.5 * c4 * x)
-        follow = d / (d + c2)
+        d, t = 1.0 / inverse[k], s[i]
+        c2, c3, c4 = gathered[i, 0], gathered[i, 1], gathered[i, 2]
+        if c4 == 0.0:
+            whole = 1.0 / (d + c2)
+            x, follow = t * whole, d * whole
+        else:
+            x = _solve_node(d, c2, c3, c4, t, 0.0)
+            c2 += x * (c3 + 0.5 * c4 * x)
+            c3 += c4 * x
+            follow = d / (d + c2)
         cube = follow * follow * follow
+        force, second, third, fourth = d * x, follow * c2, cube * c3, cube * follow * c4
         while q < end:
             j, p = idx[q], -val[q]
-            s[j] += p * d * x
-            gathered[j, 0] += p * follow * c2
-            gathered[j, 1] += p * cube * c3
-            gathered[j, 2] += p * cube * follow * c4
+            s[j] += p * force
+            gathered[j, 0] += p * second
+            gathered[j, 1] += p * third
+            gathered[j, 2] += p * fourth
             q = after(q)
     _keep(order[m:], s, gathered, coarse_r, coarse_series)
 
