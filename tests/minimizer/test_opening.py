@@ -37,6 +37,18 @@ def test_the_energy_left_is_not_underestimated(heat: ef.HeatDiffusion) -> None:
         assert estimate <= tolerance * result.energy
 
 
+@pytest.mark.parametrize("fixed", [{}, {1500: 7.0}])
+def test_eliminated_nodes_settle_closely_enough_where_baths_are_stiff(fixed: dict[int, float]) -> None:
+    """A node of a path settles once in a cycle; settled to a third, as in sweeps, it ends four times above."""
+    graph, rng = lattice(3000, 1), np.random.default_rng(3)
+    graph = graph.replace(weights=10.0 ** rng.uniform(-1.5, 1.5, graph.n_edges))
+    heat = ef.HeatDiffusion(graph, hot=np.arange(300), cold=np.arange(2700, 3000), strength=1e4, fixed=fixed)
+    result = ef.minimize(heat, tolerance=1e-8)
+    best = ef.minimize(heat, result.w, method="newton-cg", tolerance=1e-14).energy
+    assert NESTED in result.message
+    assert result.energy - best <= 1e-8 * best
+
+
 @pytest.mark.parametrize("spec", ["lattice:50x50", "triangular:40x40", "rgg:3000", "tree:2x10", "road:3000"])
 @pytest.mark.parametrize("decades", [0.0, 3.0])
 def test_the_energy_left_is_what_was_asked_for(spec: str, decades: float, rng: np.random.Generator) -> None:

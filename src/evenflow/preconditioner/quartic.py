@@ -29,7 +29,9 @@ __all__ = [
 _ROUND_OFF = 1e-12  # of the diagonal
 _SWEEPS = 40  # on the coarsest level
 _TRIALS = 12
-_CLOSE = 0.3  # of a state: a node's step that is no longer is its last, for the next sweep will move it, too
+# A node's step that is no longer than this share of its state is its last: in elimination, which settles it once; in a
+# sweep, where the next one moves it, too.
+_CLOSE, _ROUGH = 0.02, 0.3
 _SETTLED = 0.1  # of the states: sweeps of the coarsest level that change less are the last
 _SIXTH = 1.0 / 6.0
 
@@ -55,8 +57,11 @@ def convex_series(potential, third, fourth, diagonal, series):  # type: ignore[n
 
 
 @_scalar
-def _solve_node(d, c2, c3, c4, t, x):  # type: ignore[no-untyped-def]
-    """Root of d x + c2 x + c3 x^2/2 + c4 x^3/6 = t, which grows with x, by Halley's method from x."""
+def _solve_node(d, c2, c3, c4, t, x, close):  # type: ignore[no-untyped-def]
+    """Root of d x + c2 x + c3 x^2/2 + c4 x^3/6 = t, which grows with x, by Halley's method from x.
+
+    The step that is at most ``close`` times the root is the last.
+    """
     if c4 == 0.0:
         return t / (d + c2) if d + c2 > 0.0 else x
     for _ in range(_TRIALS):
@@ -67,7 +72,7 @@ def _solve_node(d, c2, c3, c4, t, x):  # type: ignore[no-untyped-def]
         whole = slope * slope + 0.5 * lack * (c3 + c4 * x)
         step = lack * slope / whole if whole > 0.0 else lack / slope
         x += step
-        if abs(step) <= _CLOSE * abs(x):
+        if abs(step) <= close * abs(x):
             break
     return x
 
@@ -87,7 +92,7 @@ def forward(ptr, idx, val, diagonal, r, series, x, residual):  # type: ignore[no
                 while k < end:
                     t -= val[k] * x[idx[k]]
                     k = after(k)
-                t = _solve_node(diagonal[i], series[i, 0], series[i, 1], series[i, 2], t, 0.0)
+                t = _solve_node(diagonal[i], series[i, 0], series[i, 1], series[i, 2], t, 0.0, _ROUGH)
                 x[i] = t
                 residual[i] = 0.0
                 k = begin
@@ -112,7 +117,7 @@ def backward(ptr, idx, val, diagonal, series, x, s):  # type: ignore[no-untyped-
                 while k < end:
                     around += val[k] * x[idx[k]]
                     k = after(k)
-                t = _solve_node(diagonal[i], series[i, 0], series[i, 1], series[i, 2], s[i] - around, x[i])
+                t = _solve_node(diagonal[i], series[i, 0], series[i, 1], series[i, 2], s[i] - around, x[i], _ROUGH)
                 x[i] = t
                 k = begin
                 while k < end:
@@ -272,7 +277,7 @@ def settle_elimination(ptr, idx, val, inverse, order, s, gathered, coarse_r, coa
             whole = 1.0 / (d + c2)
             x, follow = t * whole, d * whole
         else:
-            x = _solve_node(d, c2, c3, c4, t, 0.0)
+            x = _solve_node(d, c2, c3, c4, t, 0.0, _CLOSE)
             c2 += x * (c3 + 0.5 * c4 * x)
             c3 += c4 * x
             follow = d / (d + c2)
@@ -305,4 +310,5 @@ def substitute(ptr, idx, val, inverse, order, coarse, s, gathered, x):  # type: 
             follow -= val[q] * x[idx[q]]
             q = after(q)
         d = 1.0 / inverse[k] if end > begin else 0.0
-        x[i] = _solve_node(d, gathered[i, 0], gathered[i, 1], gathered[i, 2], s[i] + d * follow, follow)
+        settled = s[i] + d * follow
+        x[i] = _solve_node(d, gathered[i, 0], gathered[i, 1], gathered[i, 2], settled, follow, _CLOSE)
