@@ -16,7 +16,7 @@ def after(k: Any) -> Any:
     """The number after an unsigned ``k``; compiled, by a way that the compiler does not see through.
 
     A loop whose turns the compiler can count it unrolls by eight, and to find out that a row has only two or three
-    entries then costs more than to go through them: a sweep over a mesh takes a quarter longer. So instead of
+    entries then costs more than to go through them, in a sweep over a mesh as everywhere. So instead of
     ``for k in range(begin, end)`` compiled code has ``k = begin``, ``while k < end`` and at the end ``k = after(k)``.
 
     Examples
