@@ -30,12 +30,14 @@ class Expansion:
         """Room for one."""
         return cls(np.empty(size), np.empty((size, 3)))
 
-    def copy(self, into: Expansion | None = None) -> Expansion:
-        """A copy, in new memory or ``into`` that of another one."""
-        if into is None:
-            return Expansion(self.r.copy(), self.series.copy())
-        into.r[:], into.series[:] = self.r, self.series
-        return into
+    def copy(self) -> Expansion:
+        """A copy."""
+        return Expansion.empty(len(self.r)).take(self)
+
+    def take(self, other: Expansion) -> Expansion:
+        """Become like another one of the same size."""
+        self.r[:], self.series[:] = other.r, other.series
+        return self
 
     def move(self, level: Level, x: FloatArray) -> Expansion:
         """Expand anew at x, in place."""
@@ -96,9 +98,9 @@ def _refine(levels: list[Level], expansion: Expansion) -> FloatArray:
 
 def _repeat(levels: list[Level], expansion: Expansion, x: FloatArray, settled: float) -> None:
     """Cycles where there is nothing to nest on; they converge quadratically where it is a forest."""
-    moved = Expansion.empty(len(x))
+    moved = Expansion.empty(len(x))  # of every cycle: memory that was just used is fast
     for _ in range(_CYCLES):
-        if quartic.add(_cycle(levels, expansion.copy(moved).move(levels[0], x)), x) <= settled:
+        if quartic.add(_cycle(levels, moved.take(expansion).move(levels[0], x)), x) <= settled:
             return
 
 
