@@ -10,13 +10,14 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from evenflow.energy.base import BaseEnergy, FloatArray
 from evenflow.errors import EvenflowWarning, InputError
+from evenflow.fresh import fresh
 from evenflow.history import Counts, History
 from evenflow.minimizer.base import Minimizer, State
 from evenflow.minimizer.problem import Problem
@@ -60,6 +61,11 @@ class Stage:
     name: str = ""
     own_start: bool = False
     teleport: Teleport | None = None
+
+    def fresh(self) -> Stage:
+        """A copy for one solve: others may share the minimizer, the map and the rule."""
+        parts = fresh(self.minimizer), self.reparametrization.fresh(), self.stop.fresh()
+        return Stage(*parts, self.name, self.own_start, self.teleport)
 
 
 _ROUND_OFF = 1e-14  # of an energy: where no more than this is left to gain, no step need lower it
@@ -231,9 +237,8 @@ class Solve:
 
     def _stage(self, stage: Stage, resume: Callable[[Solve, Stage], State] | None) -> tuple[StageReport, bool]:
         """Run one stage; tell whether the whole solve ends with it."""
-        minimizer = replace(stage.minimizer)  # type: ignore[type-var]  # other solves may share it, and the rule
-        self.stage = stage = replace(stage, minimizer=minimizer, stop=stage.stop.fresh())
-        self.map = stage.reparametrization.fresh()
+        self.stage = stage = stage.fresh()
+        self.map = stage.reparametrization
         self.stage_rng = self._generator()
         began = self.clock.seconds
         with self.clock.running():
@@ -397,9 +402,9 @@ class Solve:
         moved = stage.teleport(self.energy, self.map.decode(state.theta), state.steps)
         if moved is not None:
             self.counts.gradient += moved[1]
-            fresh = stage.minimizer.init(self.problem, self.map.encode(moved[0], self.stage_rng))
-            state.theta, state.energy, state.gradient = fresh.theta, fresh.energy, fresh.gradient
-            state.gradient_norm = fresh.gradient_norm
+            found = stage.minimizer.init(self.problem, self.map.encode(moved[0], self.stage_rng))
+            state.theta, state.energy, state.gradient = found.theta, found.energy, found.gradient
+            state.gradient_norm = found.gradient_norm
 
     def _reset_rule(self, rule: StoppingRule, state: State) -> Status | None:
         """Show the rule the stage so far (one row when it begins, more after a resume); return its verdict."""

@@ -113,11 +113,11 @@ class BaseEnergy(ABC):
         """Diagonal of the Hessian at w, shape (size,); for a local energy."""
         return np.asarray(self.hessian(w).diagonal())
 
-    def diagonal_series(self, w: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Third and fourth derivatives of the energy along each unknown, two arrays of shape (size,).
+    def diagonal_series(self, w: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Second to fourth derivatives of the energy along each unknown, three arrays of shape (size,).
 
-        For energies with :attr:`constant_couplings`: all mixed derivatives of these orders vanish, so that with
-        gradient and Hessian the two make up the whole fourth-order expansion at w.
+        For energies with :attr:`constant_couplings`: all mixed derivatives of third and fourth order vanish, so that
+        with gradient and couplings these make up the whole fourth-order expansion at w.
 
         Raises
         ------

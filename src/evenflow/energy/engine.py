@@ -201,20 +201,25 @@ class Engine:
 
     def hessian_diagonal(self, w: FloatArray) -> FloatArray:
         """Diagonal of the Hessian at w, for constant couplings and d = 1."""
-        if "couplings" not in self._scratch.__dict__:
-            return np.asarray(self.hessian(w).diagonal())
         out = np.empty(self._n)
-        row_sum, middle = self._scratch.couplings
+        row_sum, middle = self._known_couplings(w)
         alone = np.zeros(middle.shape, middle.dtype)  # as if every row had its diagonal entry alone
         self._fill((w, out, row_sum, alone))
         return out
 
-    def series(self, w: FloatArray, third: FloatArray, fourth: FloatArray) -> None:
-        """Write the third and fourth derivatives along each node, for constant couplings and d = 1."""
+    def series(self, w: FloatArray, second: FloatArray, third: FloatArray, fourth: FloatArray) -> None:
+        """Write the second to fourth derivatives along each node, for constant couplings and d = 1."""
+        arrays = (w, self._known_couplings(w)[0], second, third, fourth)
         if self._whole:
-            self._kernels.series(w, third, fourth, *self._scratch.whole)
+            self._kernels.series(*arrays, *self._scratch.whole)
         else:
-            self._chunked("series", (w, third, fourth))
+            self._chunked("series", arrays)
+
+    def _known_couplings(self, w: FloatArray) -> tuple[Any, ...]:
+        """What kernels of the diagonal need, once the couplings are filled in."""
+        if "couplings" not in self._scratch.__dict__:
+            self.hessian(w)
+        return self._scratch.couplings
 
     def _couplings(self, matrix: sp.csr_array) -> tuple[Any, ...]:
         """Fill in entries that do not depend on w; return what the kernel of the others needs."""

@@ -131,16 +131,19 @@ class HessianSource(RowSource):
             w("return 0.0")
 
     def _series(self) -> None:
-        """Write the kernel of the third and fourth derivatives along each node; the mixed ones vanish."""
+        """Write the kernel of the derivatives along each node from the second on; mixed ones of third order vanish."""
         w, d = self.out, self.d
         w("")
         w("@njit(**OPTIONS)")
-        with w.block(self._signature("series", ["w", "third", "fourth"])):
+        with w.block(self._signature("series", ["w", "row_sum", "second", "third", "fourth"])):
             self._prelude()
             self._fill_node_functions()
             with w.block("if phase & 4:"), w.block("for i in range(np.uint64(start), np.uint64(stop)):"):
-                self._load_row(d.node_series, [])
-                self._assign(["third[i] =", "fourth[i] ="], d.node_series, "r")
+                node = d.node_hessian[0][0]
+                self._load_row([node, *d.node_series], [])
+                # the second apart, so that it is to the last bit what the Hessian has
+                self._assign(["second[i] ="], [sy.Symbol("row_sum[0, i]") + node], "r")
+                self._assign(["third[i] =", "fourth[i] ="], d.node_series, "t")
             w("return 0.0")
 
     def _store_block(self, place: str, entry: Callable[[int, int], str]) -> None:

@@ -223,15 +223,16 @@ class Energy(BaseEnergy):
             diagonal[self.fixed[0]] = 1.0
         return diagonal
 
-    def diagonal_series(self, w: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Third and fourth derivatives along each node; see :meth:`BaseEnergy.diagonal_series`."""
+    def diagonal_series(self, w: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Second to fourth derivatives along each node; see :meth:`BaseEnergy.diagonal_series`."""
         if not self.constant_couplings:
             return super().diagonal_series(w)
-        third, fourth = np.empty(self.size), np.empty(self.size)
-        self._engine.series(self._checked(w), third, fourth)
+        second, third, fourth = np.empty(self.size), np.empty(self.size), np.empty(self.size)
+        self._engine.series(self._checked(w), second, third, fourth)
         if self.fixed is not None:
+            second[self.fixed[0]] = 1.0
             third[self.fixed[0]] = fourth[self.fixed[0]] = 0.0
-        return third, fourth
+        return second, third, fourth
 
     @property
     def constant_couplings(self) -> bool:

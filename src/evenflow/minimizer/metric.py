@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from evenflow.energy.base import FloatArray
 from evenflow.errors import InputError
+from evenflow.fresh import fresh
 from evenflow.minimizer.linear_algebra import Rows, invert_entries, relative_change
 from evenflow.minimizer.node_terms import NodeTerms
 from evenflow.minimizer.problem import Problem
@@ -75,7 +76,7 @@ class Metric:
 
     def __post_init__(self) -> None:
         if self.preconditioner is not None:
-            self.preconditioner = replace(self.preconditioner)  # type: ignore[type-var]  # fresh: no other solve's
+            self.preconditioner = fresh(self.preconditioner)
             self.waiting = self.waiting and self.preconditioner.name != "jacobi"
 
     @property

@@ -253,24 +253,26 @@ class NewtonCG(Minimizer):
         return model
 
     def _linearise(self, problem: Problem, state: State, *, light: bool) -> Model:
-        """The model up to second order, assembled where it can be; ``light``: only the diagonal is new."""
+        """The model up to second order, assembled where it can be; ``light``, to fourth: only the nodes' own are new."""
         if not problem.has_hessian:
             return Model(product=problem.hvp(state.theta))
         if light:
-            hessian, diagonal = self._metric.matrix, problem.hessian_diagonal(state.theta)
+            hessian = self._metric.matrix
             assert hessian is not None
+            diagonal, *higher = problem.diagonal_series(state.theta)
             rows = self._metric.rows_of(hessian)
             rows.put_diagonal(hessian.data, diagonal)
             product = problem.hvp(state.theta) if hessian.nnz > _CACHED else None
-            return Model(hessian, rows, product, diagonal)
+            return Model(hessian, rows, product, diagonal, NodeTerms.of(*higher))
         hessian = problem.hessian(state.theta)
         return Model(hessian, self._metric.rows_of(hessian))
 
     @staticmethod
     def _expand(problem: Problem, state: State, model: Model) -> None:
-        """Add the third and fourth order, where single unknowns have all of them."""
-        if problem.constant_couplings:
-            model.terms = NodeTerms.of(*problem.diagonal_series(state.theta))
+        """Add the third and fourth order, where single unknowns have all of them, if they are not known yet."""
+        if model.terms is None and problem.constant_couplings:
+            _, *higher = problem.diagonal_series(state.theta)
+            model.terms = NodeTerms.of(*higher)
 
     def _solve(self, problem: Problem, state: State, model: Model) -> bool:
         """Inner solve; repeated after a refresh, then with the diagonal, if the preconditioner is at fault."""

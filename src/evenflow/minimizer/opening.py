@@ -50,8 +50,8 @@ def opening_step(
         return None
     mean = _level(problem, theta)
     energy, gradient = problem.value_and_gradient(mean)
-    third, fourth = problem.diagonal_series(mean)
-    step = preconditioner.nest(gradient, problem.hessian_diagonal(mean), third, fourth)
+    diagonal, third, fourth = problem.diagonal_series(mean)
+    step = preconditioner.nest(gradient, diagonal, third, fourth)
     if step is None:
         return None
     foretold = None

@@ -51,13 +51,15 @@ def find_lower(indptr, indices, data, ptr, idx, place, centre, values, reach):  
 
     The place of a diagonal entry that is not stored is the number of entries. With them the values, lower ones and
     then the diagonal, and the sum of the sizes of the couplings of each node. Returns how many entries are lower, or -1
-    if they are more than there is room for in ``idx``: half of all, unless the pattern is not symmetric.
+    if they are more than there is room for in ``idx``: half of all, unless the pattern is not symmetric; and the sum of
+    the sizes of all entries, which is not finite if one of them is not.
     """
     one = np.uint64(1)
     n = np.uint64(len(indptr)) - one
     room, entries = np.uint64(len(idx)), np.uint64(len(indices))
     t = np.uint64(0)
     k = np.uint64(0)
+    size = 0.0
     ptr[0] = 0
     reach[:] = 0.0
     for i in range(n):
@@ -65,13 +67,13 @@ def find_lower(indptr, indices, data, ptr, idx, place, centre, values, reach):  
         middle = entries
         total = 0.0
         while k < end:
-            j = indices[k]
+            j, a = indices[k], data[k]
+            size += abs(a)
             if j == i:
                 middle = k
             elif turn(j, n) < own:
                 if t == room:
-                    return -1
-                a = data[k]
+                    return -1, 0.0
                 idx[t] = j
                 place[t] = k
                 values[t] = a
@@ -84,7 +86,7 @@ def find_lower(indptr, indices, data, ptr, idx, place, centre, values, reach):  
         ptr[i + one] = t
     for i in range(n):
         values[t + i] = data[centre[i]] if centre[i] < entries else 0.0
-    return np.int64(t)
+    return np.int64(t), size
 
 
 @njit(cache=True, nogil=True)
@@ -169,11 +171,14 @@ def reach(ptr, idx, val):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def subtract_reach(diagonal, reach, nothing, potential):  # type: ignore[no-untyped-def]
-    """Write the potential, diagonal minus reach, zero where it is rounding; False if it is negative somewhere."""
+    """Write the potential, diagonal minus reach, zero where it is rounding.
+
+    Returns whether it is finite everywhere and nowhere negative.
+    """
     for i in range(len(diagonal)):
         t = diagonal[i] - reach[i]
         least = nothing * reach[i]
-        if t < -least:
+        if not -least <= t < np.inf:
             return False
         potential[i] = t if t > least else 0.0
     return True

@@ -18,7 +18,7 @@ from evenflow.preconditioner.half import find_lower, take_values
 from evenflow.preconditioner.hierarchy import Aggregated, Direct, Level, Matrix, Recipe, UintArray, descend
 from evenflow.preconditioner.layout import Layout
 from evenflow.preconditioner.nested import Expansion, nested_iteration
-from evenflow.preconditioner.pattern import Pattern, check_matrix, check_vectors
+from evenflow.preconditioner.pattern import Pattern, check_form, check_size, check_vectors
 from evenflow.preconditioner.quartic import convex_series
 from evenflow.preconditioner.ties import spans_decades
 
@@ -175,7 +175,7 @@ class Multigrid(Preconditioner):
 
     def _take(self, matrix: sp.csr_array) -> tuple[FloatArray, bool]:
         """Values of a matrix, and whether its pattern is new."""
-        data = check_matrix(matrix)
+        data = check_form(matrix)
         fresh = self._pattern is None or not self._pattern.holds(matrix)
         if fresh:
             if matrix.shape[0] % self.block:
@@ -210,7 +210,7 @@ class Multigrid(Preconditioner):
             finest.diagonal[:] = diagonal
             finest.recoupled = False
             finest.separate()
-            if finest.potential is not None and np.isfinite(diagonal.sum()):
+            if finest.potential is not None:
                 for level in self._levels:
                     level.refresh()
                 self._factor()
@@ -231,6 +231,7 @@ class Multigrid(Preconditioner):
         if self._levels:
             matrix = self._levels[0].matrix
             assert self._places is not None
+            check_size(data.sum(), data)
             matrix.recoupled = bool(take_values(data, *self._places, matrix.values))
             if matrix.recoupled:
                 matrix.reach = None
@@ -265,9 +266,10 @@ class Multigrid(Preconditioner):
         size, room = len(rows[0]) - 1, len(rows[1]) // 2
         ptr, idx, place = np.empty(size + 1, np.uint32), np.empty(room, np.uint32), np.empty(room, np.uint32)
         centre, values, reach = np.empty(size, np.uint32), np.empty(room + size), np.empty(size)
-        count = int(find_lower(*rows, data, ptr, idx, place, centre, values, reach))
+        count, total = find_lower(*rows, data, ptr, idx, place, centre, values, reach)
         if count < 0:
             raise InputError("matrix is not symmetric: it has more entries on one side of the diagonal")
+        check_size(total, data)
         self._places = place[:count], centre
         return Matrix(ptr, idx[:count], values[: count + size], rows, reach=reach)
 

@@ -14,7 +14,7 @@ from evenflow.preconditioner.base import Breakdown
 if TYPE_CHECKING:
     import scipy.sparse as sp
 
-__all__ = ["Pattern", "check_matrix", "check_vectors"]
+__all__ = ["Pattern", "check_form", "check_matrix", "check_size", "check_vectors"]
 
 _MAX_ENTRIES = 2**31 - 1
 
@@ -54,6 +54,27 @@ class Pattern:
         return bool(same)
 
 
+def check_form(matrix: sp.csr_array) -> npt.NDArray[np.float64]:
+    """Return the values of a matrix of the right form, finite or not.
+
+    Raises
+    ------
+    InputError
+        If it is not a square canonical CSR matrix whose entries can be counted in 32 bits.
+    """
+    if getattr(matrix, "format", "") != "csr":
+        raise InputError(
+            f"matrix is a {type(matrix).__name__}, expected scipy.sparse.csr_array: convert it with tocsr()"
+        )
+    if matrix.shape[0] != matrix.shape[1]:
+        raise InputError(f"matrix has shape {matrix.shape}, expected a square symmetric matrix")
+    if len(matrix.indices) > _MAX_ENTRIES:
+        raise InputError(f"matrix has {matrix.nnz} entries, expected fewer than 2^31")
+    if not matrix.has_canonical_format:
+        raise InputError("matrix is not in canonical form: call sum_duplicates() on it first")
+    return np.ascontiguousarray(matrix.data, dtype=np.float64)
+
+
 def check_matrix(matrix: sp.csr_array) -> npt.NDArray[np.float64]:
     """Return the values of a matrix fit for preconditioning.
 
@@ -64,23 +85,23 @@ def check_matrix(matrix: sp.csr_array) -> npt.NDArray[np.float64]:
     Breakdown
         If an entry is not finite.
     """
-    import scipy.sparse as sp
-
-    if not sp.issparse(matrix) or matrix.format != "csr":
-        raise InputError(
-            f"matrix is a {type(matrix).__name__}, expected scipy.sparse.csr_array: convert it with tocsr()"
-        )
-    if matrix.shape[0] != matrix.shape[1]:
-        raise InputError(f"matrix has shape {matrix.shape}, expected a square symmetric matrix")
-    if len(matrix.indices) > _MAX_ENTRIES:
-        raise InputError(f"matrix has {matrix.nnz} entries, expected fewer than 2^31")
-    if not matrix.has_canonical_format:
-        raise InputError("matrix is not in canonical form: call sum_duplicates() on it first")
-    data = np.ascontiguousarray(matrix.data, dtype=np.float64)
-    # Any nan or infinity makes the sum not finite; so may overflow, hence the second look.
-    if not math.isfinite(data.sum()) and not np.isfinite(data).all():
-        raise Breakdown("the matrix has entries that are not finite")
+    data = check_form(matrix)
+    check_size(data.sum(), data)
     return data
+
+
+def check_size(size: float, data: npt.NDArray[np.float64]) -> None:
+    """Refuse values that are not finite, given a sum of all.
+
+    Any nan or infinity makes the sum not finite; so may overflow, hence the second look.
+
+    Raises
+    ------
+    Breakdown
+        If an entry is not finite.
+    """
+    if not math.isfinite(size) and not np.isfinite(data).all():
+        raise Breakdown("the matrix has entries that are not finite")
 
 
 def check_vectors(size: int, r: npt.NDArray[np.float64], out: npt.NDArray[np.float64] | None) -> None:
