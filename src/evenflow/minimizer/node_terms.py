@@ -11,12 +11,13 @@ from numba import njit
 
 from evenflow.energy.base import FloatArray
 
-__all__ = ["NodeTerms", "bend_along", "follow", "follow_secant", "least_along", "take_secant"]
+__all__ = ["NodeTerms", "bend_along", "follow", "follow_secant", "least_along", "settle_along", "take_secant"]
 
 _TRIALS = 100  # of a length; Newton's method takes a few
 _CLOSE = 1e-13
 _SIXTH = 1.0 / 6.0
 _NOTHING = 1e-8
+_HALLEY = 3  # steps of Halley's method, each of which at least halves the way to the root of a cubic
 
 _scalar = njit(cache=True, nogil=True, error_model="numpy")
 _dense = njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"}, error_model="numpy")
@@ -126,6 +127,26 @@ def follow_secant(a, where, third, fourth, held, x, d, Hd, inverse):  # type: ig
         diagonal = abs(held[k] + _stiffening(t3, t4, y + s))
         if diagonal > _NOTHING * held[k]:
             inverse[i] = 1.0 / diagonal
+
+
+@_scalar
+def settle_along(where, third, fourth, held, g, d):  # type: ignore[no-untyped-def]
+    """Let d lead each unknown with terms to where it would settle alone, with the diagonal ``held`` and gradient g.
+
+    Far from there, a step along its quadratic model is a fraction of the way, or many times it. As many steps for all,
+    without a branch, so that a processor works on several at once.
+    """
+    for k in range(held.size):
+        i = where[k]
+        t2, t3, t4, pull = held[k], third[k], fourth[k], -g[i]
+        s = 0.0
+        for _ in range(_HALLEY):
+            slope = t2 + _stiffening(t3, t4, s)
+            lack = pull - s * (t2 + s * (0.5 * t3 + _SIXTH * t4 * s))
+            whole = slope * slope + 0.5 * lack * (t3 + t4 * s)
+            step = lack * slope / (whole if whole > 0.0 else 1.0)
+            s += step if (whole > 0.0) & (slope > 0.0) else 0.0
+        d[i] = s if s * pull > 0.0 else d[i]
 
 
 @_scalar

@@ -34,6 +34,7 @@ from evenflow.minimizer.steihaug_kernel import (
     begin,
     iterate,
     redirect,
+    settle_first,
     solve_cycles,
     solve_diagonal,
 )
@@ -63,7 +64,8 @@ class Steihaug:
     but H d, and lengths are exact. Where the curvature along a direction changes its sign the solve ends as at the
     boundary. A diagonal P follows the point, and so does the diagonal in the sweeps of multigrid; what else there is in
     P stays as it is, and the solve ends as STALE where an entry of the diagonal has changed by twice what P holds there
-    (by half, where nothing in P follows).
+    (by half, where nothing in P follows). With a diagonal P the first direction leads each unknown that has terms to
+    where it would settle alone.
 
     Where no radius is set and the curvature is negative, the step along that direction is the one that the
     mirrored curvature would give.
@@ -146,6 +148,8 @@ class Steihaug:
         terms = higher.where, higher.third, higher.fourth, held
         if inverse is not None and len(higher.where) > 0:
             inverse = inverse.copy()  # it follows the point
+            if len(held) > 0:
+                settle_first(g, inverse, *terms, self.direction, c)
         if pivots is None or len(held) == 0:
             pivots = _NOTHING_HELD
         self._task = model, terms, inverse, apply, cycle, pivots, flexible or len(higher.where) > 0, radius, tolerance

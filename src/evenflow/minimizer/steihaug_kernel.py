@@ -13,7 +13,7 @@ from numba import njit
 
 from evenflow.energy.base import FloatArray
 from evenflow.minimizer.linear_algebra import IntArray, cg_direction, spmv_dot
-from evenflow.minimizer.node_terms import bend_along, follow, follow_secant, least_along, take_secant
+from evenflow.minimizer.node_terms import bend_along, follow, follow_secant, least_along, settle_along, take_secant
 from evenflow.minimizer.remainder import largest_ratio
 from evenflow.preconditioner.cycle import CycleArguments, run_cycle
 
@@ -39,6 +39,7 @@ __all__ = [
     "begin",
     "iterate",
     "redirect",
+    "settle_first",
     "solve_cycles",
     "solve_diagonal",
 ]
@@ -126,6 +127,28 @@ def begin(g: FloatArray, z: FloatArray, x: FloatArray, r: FloatArray, d: FloatAr
     c[RZ0] = rz
     c[RZ] = rz
     c[DD] = rz
+
+
+@_dense
+def settle_first(
+    g: FloatArray,
+    inverse: FloatArray,
+    where: IntArray,
+    third: FloatArray,
+    fourth: FloatArray,
+    held: FloatArray,
+    d: FloatArray,
+    c: FloatArray,
+) -> None:
+    """Turn the first direction, in a diagonal metric, to where each unknown with terms would settle alone."""
+    settle_along(where, third, fourth, held, g, d)
+    rz = 0.0
+    dd = 0.0
+    for i in range(g.size):
+        rz -= g[i] * d[i]
+        dd += d[i] * d[i] / inverse[i]
+    c[RZ] = rz
+    c[DD] = dd
 
 
 @_scalar
