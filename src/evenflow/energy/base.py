@@ -135,6 +135,11 @@ class BaseEnergy(ABC):
         return False
 
     @property
+    def light_products(self) -> bool:
+        """Whether products without the assembled Hessian read less memory than with it: all couplings are equal."""
+        return False
+
+    @property
     def quartic(self) -> bool:
         """Whether an energy with :attr:`constant_couplings` is its own fourth-order expansion, everywhere."""
         return False

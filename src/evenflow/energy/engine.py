@@ -145,6 +145,11 @@ class Engine:
         return self._kernels.has("couplings")
 
     @property
+    def uniform(self) -> bool:
+        """Whether all edges are alike."""
+        return self._potential.uniform and self._kernels.columns == 0
+
+    @property
     def quartic(self) -> bool:
         """Whether the term of each node is a polynomial of at most fourth degree, for d = 1."""
         return self._kernels.quartic

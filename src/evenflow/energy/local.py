@@ -240,6 +240,11 @@ class Energy(BaseEnergy):
         return self._engine.constant_couplings and len(self.shape) == 1
 
     @property
+    def light_products(self) -> bool:
+        """Whether all weights are equal, and edges have no data: products read the pattern and the states alone."""
+        return self._engine.uniform
+
+    @property
     def quartic(self) -> bool:
         """Whether this energy is its own fourth-order expansion: node terms of at most fourth degree, d = 1."""
         return self.constant_couplings and self._engine.quartic

@@ -31,7 +31,9 @@ __all__ = ["NewtonCG"]
 
 _SLOPE = 0.1  # of the line search: what a full Newton step along a quartic leaves (8 / 27) asks for a longer one
 _LOOSE = 0.9  # the same for a step that was cut
-_CACHED = 100_000  # entries up to which a product with an assembled matrix is faster than without
+# Entries up to which a product with an assembled matrix is faster than without, and entries a row from which it always
+# is: then it is not the memory that a product waits for.
+_CACHED, _DENSE = 1_000_000, 9
 _SAFE, _SAFER = 1.5, 4.0  # times what is left to gain by the largest ratio; the diagonal hides slow modes for longer
 _MARGIN = 0.8  # of the reduction that would do for good: what a solve foresees of its end is off by a fifth
 _LEVEL = 1e-10  # curvature, against the largest, that is neither up nor down where a saddle point is looked for
@@ -262,7 +264,8 @@ class NewtonCG(Minimizer):
             diagonal, *higher = problem.diagonal_series(state.theta)
             rows = self._metric.rows_of(hessian)
             rows.put_diagonal(hessian.data, diagonal)
-            product = problem.hvp(state.theta) if hessian.nnz > _CACHED else None
+            thin = _CACHED < hessian.nnz < _DENSE * problem.size
+            product = problem.hvp(state.theta) if thin and problem.light_products else None
             return Model(hessian, rows, product, diagonal, NodeTerms.of(*higher))
         hessian = problem.hessian(state.theta)
         return Model(hessian, self._metric.rows_of(hessian))

@@ -102,6 +102,11 @@ class Problem:
         return self.is_identity and self.energy.constant_couplings
 
     @property
+    def light_products(self) -> bool:
+        """Whether products without the assembled Hessian read less memory than with it (identity map only)."""
+        return self.is_identity and self.energy.light_products
+
+    @property
     def quartic(self) -> bool:
         """Whether its fourth-order expansion is the energy (identity map only)."""
         return self.is_identity and self.energy.quartic
