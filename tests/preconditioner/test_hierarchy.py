@@ -86,3 +86,22 @@ def test_only_small_levels_are_visited_twice(cycle: str) -> None:
     expected[-1] = 1  # it is solved
     assert list(visits) == (expected if cycle == "w" else [1] * len(entries))
     assert cycle == "v" or 2 in visits
+
+
+@given(visits=st.lists(st.integers(1, 4), min_size=1, max_size=8), stretch=st.floats(0.1, 1.99))
+def test_no_visit_of_many_goes_more_than_twice_as_far(visits: list[int], stretch: float) -> None:
+    """By exact coarse solves, whose every correction is ``longest`` times too long at most."""
+    p = Multigrid()
+    matrix = Matrix(np.zeros(2, np.uint32), np.zeros(0, np.uint32), np.ones(1))
+    p._levels = [Aggregated(matrix) for _ in visits]
+    for level in p._levels:
+        level.stretch = stretch
+    factors = p._stretches(visits)
+    longest = 1.0
+    for factor, count in zip(reversed(factors), reversed(visits), strict=True):
+        assert 0.0 < factor <= stretch
+        longest = max(1.0, factor * longest)
+        assert count == 1 or longest < 2.0
+        steps = np.linspace(0.0, longest, 1001)  # of which each visit makes its share of what is left
+        longest = float((1.0 - (1.0 - steps) ** count).max())
+        assert (1.0 - (1.0 - steps[1:]) ** count > 0.0).all() or count == 1

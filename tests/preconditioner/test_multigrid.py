@@ -35,6 +35,15 @@ class TestVCycle(TestMultigrid):
         return Multigrid(**({"coarsest": 8, "cycle": "v"} | options))
 
 
+class TestStretched(TestMultigrid):
+    """Corrections nearly twice as long, on as many levels as there can be."""
+
+    iterations = 120
+
+    def make(self, **options: Any) -> Multigrid:
+        return Multigrid(**({"coarsest": 2, "stretch": 1.99} | options))
+
+
 class TestPlainAggregation(TestMultigrid):
     iterations = 120
 

@@ -255,7 +255,7 @@ class NewtonCG(Minimizer):
         return model
 
     def _linearise(self, problem: Problem, state: State, *, light: bool) -> Model:
-        """The model up to second order, assembled where it can be; ``light``, to fourth: only the nodes' own are new."""
+        """The model up to second order, assembled where it can be; ``light``, to fourth, with the couplings known."""
         if not problem.has_hessian:
             return Model(product=problem.hvp(state.theta))
         if light:

@@ -95,17 +95,17 @@ def _restrict(ptr, idx, val, fine, coarse):  # type: ignore[no-untyped-def]
 
 
 @_sparse
-def _prolong(ptr, idx, val, coarse, x, r, s):  # type: ignore[no-untyped-def]
-    """Add P coarse to x; copy r to s."""
+def _prolong(ptr, idx, val, stretch, coarse, x, r, s):  # type: ignore[no-untyped-def]
+    """Add ``stretch`` P coarse to x; copy r to s."""
     one = np.uint64(1)
     q = np.uint64(0)
     for i in range(np.uint64(len(ptr)) - one):
-        t = x[i]
+        t = 0.0
         end = ptr[i + one]
         while q < end:
             t += val[q] * coarse[idx[q]]
             q = after(q)
-        x[i] = t
+        x[i] += stretch * t
         s[i] = r[i]
 
 
@@ -196,12 +196,14 @@ def run_cycle(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
     pivots,
     nodes,
     dense,
+    stretch,
     work,
 ):
     """Set out to one cycle's approximation of A^-1 r.
 
     The finest level has arrays of its own: matrix (or multipliers) a, interpolation p, inverse pivots, order.
-    ``ptr``, ``idx``, ``val``, ``pivots``, ``nodes`` hold the others, ``work`` four vectors of each.
+    ``ptr``, ``idx``, ``val``, ``pivots``, ``nodes`` hold the others, ``work`` four vectors of each. Corrections by
+    the groups of a level are made longer by its ``stretch``.
     """
     last = len(table) - 1
     visits = np.zeros(last + 1, np.int64)
@@ -245,7 +247,7 @@ def run_cycle(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
                 visits[level] = 0
                 continue
             if kind == AGGREGATE:
-                _prolong(pp, pi, pv, coarse_x, xx, rr, ss)
+                _prolong(pp, pi, pv, stretch[level], coarse_x, xx, rr, ss)
                 _backward(mp, mi, mv, dinv, xx, ss)
             else:
                 _substitute(mp, mi, mv, dinv, seq, coarse_x, ss, xx)

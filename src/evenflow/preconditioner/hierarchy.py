@@ -49,6 +49,7 @@ class Recipe:
 
     threshold: float
     damping: float
+    stretch: tuple[float, float]  # where the interpolation is smoothed, and where it is not
     width: int
     coarsest: int
     block: int
@@ -143,6 +144,7 @@ class Level:
     negative: int = field(default=0, init=False)
     inverse: FloatArray = field(default_factory=lambda: np.empty(0), init=False)
     scale: FloatArray | None = None
+    stretch: float = field(default=1.0, init=False)
 
     kind = cycle.SMOOTH
 
@@ -196,8 +198,8 @@ class Aggregated(Level):
     def build(self, recipe: Recipe) -> bool:
         """Find the groups, the interpolation pattern and the product map; False if the level does not shrink.
 
-        Where smoothed interpolation would make the coarse matrix dense (random graphs, hubs), plain
-        aggregation takes its place: there a few smoothing steps are enough anyway.
+        Where smoothed interpolation would make the coarse matrix dense after all (hubs), plain aggregation takes its
+        place: there a few smoothing steps are enough anyway.
         """
         self.recipe = recipe
         self.size: FloatArray | None = None  # sums of the couplings of each node, once they are asked for
@@ -234,6 +236,7 @@ class Aggregated(Level):
         """Interpolation over nodes (w) and over unknowns (p)."""
         n = len(self.group)
         self.damping = self.recipe.damping if width > 1 else 0.0
+        self.stretch = self.recipe.stretch[self.damping == 0.0]
         self.w_ptr, idx, val = np.empty(n + 1, np.uint32), np.empty(n * width, np.uint32), np.empty(n * width)
         interpolate(*self.strong, *rows[1:], self.group, self.n_groups, width, self.damping, self.w_ptr, idx, val)
         self.w_idx, self.w_val = idx[: self.w_ptr[-1]], val[: self.w_ptr[-1]]

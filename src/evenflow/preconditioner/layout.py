@@ -26,6 +26,8 @@ class Layout:
     levels : list of Level
     visits : list of int
         How often a cycle visits each level on each visit of the one above.
+    stretch : list of float
+        Factor of the corrections of each level by its groups.
 
     Attributes
     ----------
@@ -33,7 +35,8 @@ class Layout:
         What :func:`~evenflow.preconditioner.cycle.run_cycle` takes after ``r`` and ``out``.
     """
 
-    def __init__(self, levels: list[Level], visits: list[int]) -> None:
+    def __init__(self, levels: list[Level], visits: list[int], stretch: list[float]) -> None:
+        self._stretch = np.array(stretch)
         table: list[tuple[int, ...]] = []
         ptr, idx, nodes = [np.zeros(1, np.uint32)], [_NO_INDEX], [_NO_INDEX]
         rows, entries, at = 1, 0, 0
@@ -71,7 +74,8 @@ class Layout:
         ptr, idx, nodes = self._indices
         dense = levels[-1].dense if isinstance(levels[-1], Direct) else np.zeros((0, 0))
         self.arguments = (
-            self._spare, self._table, *finest, ptr, idx, self._values, self._pivots, nodes, dense, self._work
+            self._spare, self._table, *finest, ptr, idx, self._values, self._pivots, nodes, dense, self._stretch,
+            self._work,
         )  # fmt: skip
 
     @property

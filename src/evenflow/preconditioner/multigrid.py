@@ -14,6 +14,7 @@ from evenflow.preconditioner import cycle
 from evenflow.preconditioner.base import Preconditioner, PreconditionerCost
 from evenflow.preconditioner.cycle import CycleArguments
 from evenflow.preconditioner.definite import definite_part
+from evenflow.preconditioner.growth import grows_fast
 from evenflow.preconditioner.half import find_lower, take_values
 from evenflow.preconditioner.hierarchy import Aggregated, Direct, Level, Matrix, Recipe, UintArray, descend
 from evenflow.preconditioner.layout import Layout
@@ -36,6 +37,8 @@ _KINDS = {
 _SMALL = 0.1  # entries of a level beside those of the finest one
 _SOLVED = 4  # visits of what is left below levels of elimination, if it is small
 _INCLUSIVE, _SELECTIVE = 0.5, 0.7  # thresholds
+_LONGEST = 1.9  # times the right step, where a level is visited again
+_STRETCH = 1.2, 1.7  # of corrections by smoothed and by plain interpolation, where couplings do not span decades
 _CHEAP = 0.3  # entries of a level that is visited twice, beside those of the one above
 
 
@@ -73,9 +76,14 @@ class Multigrid(Preconditioner):
         say it all.
     damping : float
         Of the Jacobi step that smooths the interpolation; 0 gives plain aggregation.
+    stretch : float
+        In (0, 2): factor of the corrections by groups, which interpolation from few of them leaves too short [4]_. 0
+        leaves it to the matrix: 1.2, 1.7 where interpolation is not smoothed, or 1 where its couplings span decades.
     width : int
-        Most interpolation entries of a node. 0 stands for 3 on a level of at most six entries a row, and 2 on
-        others: there a third one makes the rows of the next level denser and gains little.
+        Most interpolation entries of a node. 0 leaves it to the matrix. In two dimensions it stands for 3 on a level
+        of at most six entries a row, and 2 on others: there a third one makes the rows of the next level denser and
+        gains little. Where balls of the graph grow faster it stands for 1, plain aggregation: a cycle more or two, all
+        of which cost less, and so does the set-up.
     coarsest : int
         Size at which the rest is factored densely.
     block : int
@@ -89,6 +97,7 @@ class Multigrid(Preconditioner):
     .. [2] O. Livne, A. Brandt, "Lean algebraic multigrid (LAMG): fast graph Laplacian linear solver",
        SIAM J. Sci. Comput. 34, 2012, sec. 3.2.
     .. [3] A. George, J. Liu, "The evolution of the minimum degree ordering algorithm", SIAM Review 31, 1989.
+    .. [4] D. Braess, "Towards algebraic multigrid for elliptic problems of second order", Computing 55, 1995.
 
     Examples
     --------
@@ -106,6 +115,7 @@ class Multigrid(Preconditioner):
     cycle: Literal["w", "v"] = "w"
     threshold: float = 0.0
     damping: float = 2.0 / 3.0
+    stretch: float = 0.0
     width: int = 0
     coarsest: int = 64
     block: int = 1
@@ -123,6 +133,8 @@ class Multigrid(Preconditioner):
             raise InputError(f"threshold={self.threshold}: expected a number in (0, 1], or 0 to leave it to the matrix")
         if not 0 <= self.damping < 1:
             raise InputError(f"damping={self.damping}: expected a number in [0, 1)")
+        if not 0 <= self.stretch < 2:
+            raise InputError(f"stretch={self.stretch}: expected a number in (0, 2), or 0 to leave it to the matrix")
         if self.width < 0:
             raise InputError(f"width={self.width}: expected a positive integer, or 0 to leave it to the matrix")
         for name in ("coarsest", "block"):
@@ -242,10 +254,13 @@ class Multigrid(Preconditioner):
         if couplings and matrix.potential is not None:
             matrix.potential[:] = 0.0
         if not self._levels:
-            threshold = self.threshold
-            if threshold == 0.0:
-                threshold = _SELECTIVE if self.block == 1 and spans_decades(*rows, data) else _INCLUSIVE
-            recipe = Recipe(threshold, self.damping, self.width, self.coarsest, self.block)
+            selective = self.block == 1 and spans_decades(*rows, data)
+            threshold = self.threshold or (_SELECTIVE if selective else _INCLUSIVE)
+            stretch = (1.0, 1.0) if selective else _STRETCH
+            if self.stretch > 0.0:
+                stretch = self.stretch, self.stretch
+            width = self.width or int(grows_fast(*rows))
+            recipe = Recipe(threshold, self.damping, stretch, width, self.coarsest, self.block)
             self._levels = descend(matrix, recipe)
         else:
             for level in self._levels:
@@ -288,10 +303,28 @@ class Multigrid(Preconditioner):
             return _SOLVED if small else 1
         return 2 if len(above) > 1 and small and entries <= _CHEAP * above[-1].matrix.entries else 1
 
+    def _stretches(self, visits: list[int]) -> list[float]:
+        """The factor of each level's corrections, less than what it asks for where the cycle could be indefinite.
+
+        One visit of a level makes at most ``longest`` times the right step, the factors from there down multiplied. A
+        second visit mends what is too long; but what is more than twice the right step it makes worse, with the wrong
+        sign, so that levels that are visited again may not get there.
+        """
+        factors, longest = [1.0] * len(visits), 1.0
+        for k in reversed(range(len(visits))):
+            level = self._levels[k]
+            if isinstance(level, Aggregated):
+                factors[k] = level.stretch if visits[k] == 1 else min(level.stretch, _LONGEST / longest)
+                longest = max(1.0, factors[k] * longest)
+            if visits[k] > 1:
+                longest = 1.0 if visits[k] % 2 == 0 else 1.0 + (longest - 1.0) ** visits[k]
+        return factors
+
     def _pack(self) -> None:
         """Hand the numbers of the levels to the cycle."""
         if self._layout is None:
-            self._layout = Layout(self._levels, [self._visits(k) for k in range(len(self._levels))])
+            visits = [self._visits(k) for k in range(len(self._levels))]
+            self._layout = Layout(self._levels, visits, self._stretches(visits))
         self._layout.fill(self._levels)
 
     def is_convex(self, diagonal: FloatArray) -> bool:
