@@ -71,7 +71,7 @@ def grows_fast(indptr: UintArray, indices: UintArray) -> bool:
     --------
     >>> import numpy as np
     >>> from evenflow import gallery
-    >>> for graph in (gallery.lattice(40, 40), gallery.from_spec("lattice:12x12x12")):
+    >>> for graph in (gallery.lattice(40, 40), gallery.from_spec("lattice:30x30x30")):
     ...     rows = graph.adjacency
     ...     grows_fast(rows.indptr.astype(np.uint32), rows.indices.astype(np.uint32))
     False
