@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import MISSING, Field, fields
+from dataclasses import MISSING, fields
 from functools import cache
-from typing import Any, TypeVar
+from typing import TypeVar
 
 __all__ = ["fresh"]
 
@@ -31,14 +31,11 @@ def fresh(options: T) -> T:
     for field in _fields(type(options)):  # type: ignore[arg-type]
         if field.init:
             own[field.name] = getattr(options, field.name)
-        elif field.default is not MISSING or field.default_factory is not MISSING:
-            own[field.name] = _default(field)
+        elif field.default_factory is not MISSING:
+            own[field.name] = field.default_factory()
+        elif field.default is not MISSING:
+            own[field.name] = field.default
     check = getattr(other, "__post_init__", None)
     if check is not None:
         check()
     return other
-
-
-def _default(field: Field[Any]) -> Any:
-    """Value of a field that is not an option."""
-    return field.default if field.default_factory is MISSING else field.default_factory()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from evenflow.errors import InputError
+from evenflow.fresh import fresh
 from evenflow.status import Status
 
 if TYPE_CHECKING:
@@ -50,9 +51,7 @@ class StoppingRule(ABC):
 
     def fresh(self) -> StoppingRule:
         """A copy for another stage; what this one remembers is forgotten by :meth:`reset`."""
-        other = object.__new__(type(self))  # what copy.copy does, five times faster
-        other.__dict__.update(self.__dict__)
-        return other
+        return fresh(self)
 
     def __or__(self, other: StoppingRule) -> AnyOf:
         return AnyOf([self, other])

@@ -254,14 +254,7 @@ class Multigrid(Preconditioner):
         if couplings and matrix.potential is not None:
             matrix.potential[:] = 0.0
         if not self._levels:
-            selective = self.block == 1 and spans_decades(*rows, data)
-            threshold = self.threshold or (_SELECTIVE if selective else _INCLUSIVE)
-            stretch = (1.0, 1.0) if selective else _STRETCH
-            if self.stretch > 0.0:
-                stretch = self.stretch, self.stretch
-            width = self.width or int(grows_fast(*rows))
-            recipe = Recipe(threshold, self.damping, stretch, width, self.coarsest, self.block)
-            self._levels = descend(matrix, recipe)
+            self._levels = descend(matrix, self._recipe(rows, data))
         else:
             for level in self._levels:
                 level.refresh()
@@ -269,6 +262,14 @@ class Multigrid(Preconditioner):
             self._factor()
         matrix.data = None
         return matrix.potential is not None
+
+    def _recipe(self, rows: tuple[UintArray, UintArray], data: FloatArray) -> Recipe:
+        """The options, with what they leave to the matrix."""
+        selective = self.block == 1 and spans_decades(*rows, data)
+        threshold = self.threshold or (_SELECTIVE if selective else _INCLUSIVE)
+        stretch = (self.stretch, self.stretch) if self.stretch else (1.0, 1.0) if selective else _STRETCH
+        width = self.width or int(grows_fast(*rows))
+        return Recipe(threshold, self.damping, stretch, width, self.coarsest, self.block)
 
     def _factor(self) -> None:
         """Factor the coarsest level, if it is to be."""
