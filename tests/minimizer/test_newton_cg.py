@@ -26,7 +26,7 @@ from conformance.minimizer import (
 from conformance.preconditioning import Broken, Exact, Indefinite, Stale
 from evenflow.energy.heat import HeatDiffusion
 from evenflow.errors import InputError
-from evenflow.gallery import lattice
+from evenflow.gallery import lattice, tree
 from evenflow.minimizer.linear_algebra import Rows, is_diagonally_dominant
 from evenflow.minimizer.newton_cg import NewtonCG
 from evenflow.preconditioner import Multigrid
@@ -217,6 +217,13 @@ def test_preconditioner_is_built_at_once_where_most_nodes_are_remote(baths, buil
     newton.step(problem, state)
     assert (problem.counts.factorisation > 0) is built
     assert ("built at once" in newton.remark()) is built
+
+
+@pytest.mark.parametrize(("depth", "built"), [(14, True), (11, False)])
+def test_preconditioner_is_built_at_once_on_a_large_forest(depth, built):
+    energy = HeatDiffusion.random_baths(tree(2, depth))
+    result = ef.minimize(energy, tolerance=1e-8)
+    assert ("multigrid built at once" in result.message) is built
 
 
 def test_refreshes_when_the_hessian_drifts():

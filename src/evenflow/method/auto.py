@@ -31,7 +31,7 @@ class Auto(Method):
     1. Trust-region Newton. Its inner conjugate gradients begin with the diagonal of the Hessian; when they have
        taken about ``patience`` iterations, or an inner solve converges slowly, the preconditioner is built: graph
        multigrid, or sparse Cholesky where a node of a small graph has several states. It is built at once where
-       many nodes are far from everything that holds them, or tied to one neighbour.
+       many nodes are far from everything that holds them, or tied to one neighbour, and on a large forest.
     2. Where only terms of single nodes are not quadratic, the inner solves know them to fourth order, and if multigrid
        is built at once, the first step is nested iteration, coarsest level first.
     3. Where an inner solve meets negative curvature, the step is not made (it would cost many products and leap

@@ -55,7 +55,7 @@ class NewtonCG(Minimizer):
     the Hessian: far from the minimum one or two a step often do, and easy problems are solved before a set-up
     would have paid. The preconditioner is built then, or as soon as the pace of a solve foretells that it will take
     that many iterations, or at once where many nodes of a graph are far from everything that holds them, or tied to
-    one neighbour.
+    one neighbour, and on a large forest.
     It is refreshed when the Hessian's diagonal has changed by more than ``drift`` since the last refresh (a
     hundredth of that where a refresh costs no more than an application), or the inner iterations for each digit
     have grown by ``growth``. One that shows itself indefinite is refreshed at once, then replaced by the diagonal;

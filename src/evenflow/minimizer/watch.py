@@ -17,6 +17,7 @@ _REMOTE = 0.3  # share of remote nodes above which the diagonal is not even trie
 _SMALL = 2_000  # unknowns up to which building costs more than trying the diagonal
 _THIN = 4.0  # entries a row up to which most unknowns are eliminated, and building costs little
 _SMALL_THIN = 500  # the same there
+_LARGE_FOREST = 30_000  # unknowns from which a forest, which is solved directly, is not worth more than a few iterations
 _TELLING = 8  # iterations of an inner solve whose rate of convergence is believed
 _DIGITS = 5.0  # of the residual's norm that are still to be gained where the solve does not know
 
@@ -68,7 +69,10 @@ class Watch:
         return solver.iterations >= _TELLING and spent + digits * solver.pace > self.patience
 
     def survey(self, metric: Metric, model: Model) -> None:
-        """Once: end the waiting if so many nodes are remote or tied that the diagonal need not be tried."""
+        """Once: end the waiting if the diagonal need not be tried.
+
+        So many nodes are remote or tied then, or the graph is a large forest.
+        """
         if self.surveyed or not metric.waiting or model.hessian is None:
             return
         size = model.hessian.shape[0]
@@ -77,8 +81,9 @@ class Watch:
         assert model.rows is not None
         self.surveyed = True
         rows, data = model.rows, model.hessian.data
-        remote = remoteness(rows, data, _REMOTE) > _REMOTE
-        metric.waiting = not remote and not spans_decades(rows.indptr, rows.indices, data)
+        forest = size >= _LARGE_FOREST and len(data) < 3 * size  # fewer edges than nodes
+        slow = forest or remoteness(rows, data, _REMOTE) > _REMOTE
+        metric.waiting = not slow and not spans_decades(rows.indptr, rows.indices, data)
 
     def judge(self, solver: Steihaug, metric: Metric, *, changes: bool) -> bool:
         """After an inner solve: whether the metric is to be refreshed, or no longer to wait.
