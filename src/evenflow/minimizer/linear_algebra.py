@@ -16,6 +16,7 @@ from evenflow.energy.base import FloatArray
 from evenflow.energy.locality import AHEAD, is_scattered
 from evenflow.energy.prefetch import prefetch
 from evenflow.energy.short_loop import after
+from evenflow.minimizer.uniform_rows import NOT_UNIFORM, UniformRows, common_coupling, sort_rows
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
@@ -180,6 +181,7 @@ class Rows:
         self.scattered = is_scattered(self.indptr, self.indices, 8)
         self.diagonal = np.empty(matrix.shape[0], dtype=np.int64)
         _find_diagonal(self.indptr, self.indices, self.diagonal)
+        self._sorted: tuple[IntArray, IntArray, IntArray] | None = None
 
     @classmethod
     def of(cls, matrix: sp.csr_array, last: Rows | None) -> Rows:
@@ -200,6 +202,20 @@ class Rows:
         Twice the result dominates the matrix, whatever its signs; for a diagonally dominant one nothing changes.
         """
         _dominating_diagonal(self.indptr, data, diagonal)
+
+    def uniform(self, data: FloatArray) -> UniformRows:
+        """The matrix as :func:`~evenflow.minimizer.uniform_rows.uniform_product` takes it; costs two or three.
+
+        ``NOT_UNIFORM`` where its couplings differ, or the memory is what a product waits for.
+        """
+        coupling = np.nan if self.scattered else float(common_coupling(data, self.diagonal))
+        if np.isnan(coupling):
+            return NOT_UNIFORM
+        if self._sorted is None:
+            self._sorted = sort_rows(self.indptr, self.indices)
+        diagonal = np.empty(len(self.diagonal))
+        self.take_diagonal(data, diagonal)
+        return (*self._sorted, coupling, diagonal)
 
     def product(self, data: FloatArray, d: FloatArray, out: FloatArray) -> float:
         """Write A d to ``out``; return d . A d."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from evenflow.energy.base import FloatArray, HessianProduct
 from evenflow.minimizer.linear_algebra import IntArray, Rows, dot
 from evenflow.minimizer.node_terms import NodeTerms
+from evenflow.minimizer.uniform_rows import NOT_UNIFORM, UniformRows
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
@@ -44,6 +45,13 @@ class Model:
         if self.product is not None or self.hessian is None or self.rows is None:
             return None
         return self.rows.indptr, self.rows.indices, self.hessian.data, self.rows.scattered
+
+    @property
+    def uniform(self) -> UniformRows:
+        """The Hessian as a solve of many products wants it, where products are made so and its couplings are equal."""
+        if self.product is not None or self.hessian is None or self.rows is None:
+            return NOT_UNIFORM
+        return self.rows.uniform(self.hessian.data)
 
     def quadratic(self) -> Model:
         """The model up to second order."""

@@ -38,6 +38,7 @@ from evenflow.minimizer.steihaug_kernel import (
     solve_cycles,
     solve_diagonal,
 )
+from evenflow.minimizer.uniform_rows import NOT_UNIFORM
 from evenflow.preconditioner.cycle import CycleArguments
 
 __all__ = ["End", "Steihaug"]
@@ -152,7 +153,9 @@ class Steihaug:
                 settle_first(g, inverse, *terms, self.direction, c)
         if pivots is None or len(held) == 0:
             pivots = _NOTHING_HELD
-        self._task = model, terms, inverse, apply, cycle, pivots, flexible or len(higher.where) > 0, radius, tolerance
+        uniform = model.uniform if inverse is not None else NOT_UNIFORM
+        flexible |= len(higher.where) > 0
+        self._task = model, uniform, terms, inverse, apply, cycle, pivots, flexible, radius, tolerance
         self.iterations = self.cycles = 0
         self.proceed(limit)
 
@@ -160,12 +163,12 @@ class Steihaug:
         """Go on with a solve that ended as EXHAUSTED, up to ``limit`` iterations in all, if these are more."""
         if limit <= self.iterations:
             return
-        model, terms, inverse, apply, cycle, pivots, flexible, radius, tolerance = self._task
+        model, uniform, terms, inverse, apply, cycle, pivots, flexible, radius, tolerance = self._task
         c, books, matrix = self._c, (self._gains, self._squares), model.assembled
         before = pivots.take(terms[0]) if len(pivots) else pivots
         if matrix is not None and inverse is not None:
             self.iterations, end = solve_diagonal(
-                *matrix, inverse, self._work, c, radius, tolerance, self.iterations, limit, *terms, *books
+                *matrix, uniform, inverse, self._work, c, radius, tolerance, self.iterations, limit, *terms, *books
             )  # fmt: skip
         elif matrix is not None and cycle is not None:
             bound = tolerance * tolerance * c[RZ0]

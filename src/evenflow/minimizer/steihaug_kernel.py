@@ -15,6 +15,7 @@ from evenflow.energy.base import FloatArray
 from evenflow.minimizer.linear_algebra import IntArray, cg_direction, spmv_dot
 from evenflow.minimizer.node_terms import bend_along, follow, follow_secant, least_along, settle_along, take_secant
 from evenflow.minimizer.remainder import largest_ratio
+from evenflow.minimizer.uniform_rows import UniformRows, uniform_product
 from evenflow.preconditioner.cycle import CycleArguments, run_cycle
 
 __all__ = [
@@ -286,6 +287,7 @@ def solve_diagonal(
     indices: IntArray,
     data: FloatArray,
     scattered: bool,
+    uniform: UniformRows,
     inverse: FloatArray,
     work: FloatArray,
     c: FloatArray,
@@ -304,7 +306,11 @@ def solve_diagonal(
     x, r, d, Hd = work[0], work[1], work[3], work[4]
     for k in range(first, limit):
         squares[k] = c[RZ]
-        end = _choose_length(c, spmv_dot(indptr, indices, data, scattered, d, Hd), radius, d, x, where, third, fourth)
+        if uniform[0].size > 0:
+            kappa = uniform_product(*uniform, d, Hd)
+        else:
+            kappa = spmv_dot(indptr, indices, data, scattered, d, Hd)
+        end = _choose_length(c, kappa, radius, d, x, where, third, fourth)
         if end == LEVEL:
             return k, SOLVED
         if end == BROKEN:

@@ -17,7 +17,7 @@ _REMOTE = 0.3  # share of remote nodes above which the diagonal is not even trie
 _SMALL = 2_000  # unknowns up to which building costs more than trying the diagonal
 _THIN = 4.0  # entries a row up to which most unknowns are eliminated, and building costs little
 _SMALL_THIN = 500  # the same there
-_LARGE_FOREST = 30_000  # unknowns from which a forest, which is solved directly, is not worth more than a few iterations
+_LARGE_FOREST = 30_000  # unknowns from which a forest is solved directly at once
 _TELLING = 8  # iterations of an inner solve whose rate of convergence is believed
 _DIGITS = 5.0  # of the residual's norm that are still to be gained where the solve does not know
 

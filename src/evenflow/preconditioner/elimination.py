@@ -14,8 +14,6 @@ __all__ = [
     "elimination_order",
     "elimination_pattern",
     "elimination_values",
-    "find_ends",
-    "strip_leaves",
 ]
 
 NEGATIVE = 1e-8  # a pivot below minus this share of its diagonal entry is no rounding error
@@ -31,7 +29,7 @@ def count_thin(indptr):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def find_ends(ptr, idx, ends, degree, code):  # type: ignore[no-untyped-def]
+def _find_ends(ptr, idx, ends, degree, code):  # type: ignore[no-untyped-def]
     """Write the end points of the edges of a graph given by its lower rows (edge e: entries 2 e and 2 e + 1).
 
     And the degree of each node, and the exclusive or of its edges: of a leaf, its one edge.
@@ -50,7 +48,7 @@ def find_ends(ptr, idx, ends, degree, code):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def strip_leaves(ends, degree, code, order, l_ptr, l_idx, l_edge):  # type: ignore[no-untyped-def]
+def _strip_leaves(ends, degree, code, order, l_ptr, l_idx, l_edge):  # type: ignore[no-untyped-def]
     """Eliminate leaves, repeatedly; how many nodes and multipliers that makes. Their degree becomes -1."""
     count = 0
     t = 0
@@ -99,12 +97,12 @@ def elimination_order(ptr, idx):  # type: ignore[no-untyped-def]
     ends = np.empty(2 * (m + n), np.int32)
     degree = np.empty(n, np.int32)
     code = np.empty(n, np.int32)
-    find_ends(ptr, idx, ends, degree, code)
+    _find_ends(ptr, idx, ends, degree, code)
     order = np.empty(n, np.uint32)
     l_ptr = np.empty(n + 1, np.uint32)
     l_idx = np.empty(2 * n, np.uint32)
     l_edge = np.empty(2 * n, np.int32)
-    count, t = strip_leaves(ends, degree, code, order, l_ptr, l_idx, l_edge)
+    count, t = _strip_leaves(ends, degree, code, order, l_ptr, l_idx, l_edge)
     new = m
     f = 0
     fill = np.empty(n - count, np.int32)

@@ -9,12 +9,12 @@ from numba import njit, types
 from numba.extending import intrinsic
 
 from evenflow.energy.short_loop import after
-from evenflow.preconditioner.elimination import NEGATIVE, find_ends, strip_leaves
+from evenflow.preconditioner.elimination import NEGATIVE, elimination_order
 from evenflow.preconditioner.half import mend_pivot
 
 __all__ = ["factor_values", "minimum_degree"]
 
-_CORE = 2_048  # nodes that may be left when the leaves are gone: each has a bit in the row of each other
+_CORE = 2_048  # nodes that may be left when leaves and chains are gone: each has a bit in the row of each other
 _ENTRIES = 4  # most multipliers for each edge that is left then
 _WORD = 64
 
@@ -138,8 +138,8 @@ def _sort_rows(order, l_ptr, l_idx):  # type: ignore[no-untyped-def]
 def minimum_degree(ptr, idx):  # type: ignore[no-untyped-def]
     """Order of elimination of all nodes of a graph given by its lower rows, and the pattern of the factor.
 
-    Leaves first, then those with the fewest neighbours. Given up where too many nodes are left after the leaves, or
-    there would be much new: then the order is empty.
+    Leaves and chains first, then those with the fewest neighbours. Given up where too many nodes are left after the
+    first, or there would be much new: then the order is empty.
 
     Returns
     -------
@@ -153,35 +153,41 @@ def minimum_degree(ptr, idx):  # type: ignore[no-untyped-def]
     """
     n = len(ptr) - 1
     m = len(idx)
-    ends = np.empty(2 * m, np.int32)
-    degree = np.empty(n, np.int32)
-    code = np.empty(n, np.int32)
-    find_ends(ptr, idx, ends, degree, code)
-    order = np.empty(n, np.uint32)
-    l_ptr = np.empty(n + 1, np.uint32)
-    l_idx = np.empty(n + _ENTRIES * m, np.uint32)
-    count, t = strip_leaves(ends, degree, code, order, l_ptr, l_idx, np.empty(n, np.int32))
-    core = n - count
+    thin, thin_ptr, thin_idx, _, _, ends = elimination_order(ptr, idx)
+    count, core = len(thin), n - len(thin)
+    number = np.zeros(n, np.int32)
+    for k in range(count):
+        number[thin[k]] = -1
+    node = np.empty(core, np.uint32)
+    k = 0
+    for i in range(n - 1, -1, -1):
+        if number[i] == 0:
+            number[i] = k
+            node[k] = i
+            k += 1
+    order, l_ptr = np.empty(n, np.uint32), np.empty(n + 1, np.uint32)
+    l_idx = np.empty(len(thin_idx) + _ENTRIES * (len(ends) // 2), np.uint32)
+    order[:count] = thin
+    entries = 0
+    l_ptr[0] = entries
+    for k in range(count):
+        for s in range(thin_ptr[k], thin_ptr[k + 1]):
+            if s == thin_ptr[k] or thin_idx[s] != thin_idx[s - 1]:  # the end of a loop has one neighbour by two edges
+                l_idx[entries] = thin_idx[s]
+                entries += 1
+        l_ptr[k + 1] = entries
     place = np.empty(m, np.uint32)
     fits = core <= _CORE
     if fits and core > 0:
-        number = np.full(n, -1, np.int64)
-        node = np.empty(core, np.uint32)
-        k = 0
-        for i in range(n - 1, -1, -1):
-            if degree[i] >= 0:
-                number[i] = k
-                node[k] = i
-                k += 1
         neighbours = np.zeros((core, (core + _WORD - 1) // _WORD), np.uint64)
         edges = 0
-        for e in range(m):
+        for e in range(len(ends) // 2):
             a, b = number[ends[2 * e]], number[ends[2 * e + 1]]
             if a >= 0 and b >= 0:
                 neighbours[a, b // _WORD] |= np.uint64(1) << np.uint64(b % _WORD)
                 neighbours[b, a // _WORD] |= np.uint64(1) << np.uint64(a % _WORD)
                 edges += 1
-        fits = _eliminate_core(neighbours, node, order, count, l_ptr, l_idx, t + _ENTRIES * edges)
+        fits = _eliminate_core(neighbours, node, order, count, l_ptr, l_idx, entries + _ENTRIES * edges)
     if not fits:
         none = place[:0]
         return order[:0], l_ptr[:1], l_idx[:0], none, none, none, none
