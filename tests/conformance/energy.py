@@ -218,6 +218,31 @@ class EnergyConformance:
         ):
             np.testing.assert_array_equal(a, b)
 
+    def test_sorted_rows_change_nothing_but_the_order_of_the_sum(
+        self, energy: BaseEnergy, w: FloatArray, v: FloatArray, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        if not self.chunks:
+            return
+        monkeypatch.setattr("evenflow.energy.locality._MEMORY", 0)  # so that the lengths of any rows vary too much
+        monkeypatch.setattr("evenflow.energy.locality._IRREGULAR", -1.0)
+        monkeypatch.setattr("evenflow.energy.locality._SHORT", 1000)
+        for slots in (1 << 17, 8):  # in one piece, and in several
+            monkeypatch.setattr("evenflow.energy.threads._SLOTS_PER_CHUNK", slots)
+            ordered = self.make()
+            sparse = energy.sparse_hessian
+            for a, b in (
+                (energy.gradient(w), ordered.gradient(w)),
+                (energy.hvp(w, v), ordered.hvp(w, v)),
+                (energy.linearise(w)(v), ordered.linearise(w)(v)),
+                (energy.hessian(w).data if sparse else 0.0, ordered.hessian(w).data if sparse else 0.0),
+            ):
+                np.testing.assert_array_equal(a, b)
+            value = pytest.approx(energy.value(w), rel=1e-12)
+            assert ordered.value(w) == value
+            assert ordered.value_and_gradient(w)[0] == value
+            again = pickle.loads(pickle.dumps(ordered))
+            np.testing.assert_array_equal(again.gradient(w), ordered.gradient(w))
+
     # fixed nodes ---------------------------------------------------------------------------------------------------
 
     def test_fixed_nodes(self, energy: BaseEnergy, w: FloatArray, v: FloatArray) -> None:

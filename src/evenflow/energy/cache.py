@@ -21,6 +21,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from evenflow.energy.locality import Layout
 from evenflow.energy.potential import Potential
 from evenflow.errors import CacheWarning
 
@@ -96,15 +97,15 @@ class KernelModule:
         self._module = _in_memory(self._module.__name__, self._source)
 
 
-def load(potential: Potential, *, scattered: bool = False) -> KernelModule:
+def load(potential: Potential, layout: Layout = "plain") -> KernelModule:
     """Return the kernels of a potential, from the cache or newly generated.
 
-    ``scattered``: those for graphs whose neighbours are far apart in memory.
+    ``layout``: how they go through the rows of a graph.
     """
-    key = _key(potential.canonical() + " scattered" * scattered)
+    key = _key(potential.canonical() + ("" if layout == "plain" else f" {layout}"))
     with _lock:
         if key not in _loaded:
-            _loaded[key] = _load(key, potential, scattered=scattered)
+            _loaded[key] = _load(key, potential, layout)
         return _loaded[key]
 
 
@@ -152,7 +153,7 @@ def _key(canonical: str) -> str:
     return hashlib.sha256(_generator_version() + canonical.encode()).hexdigest()[:24]
 
 
-def _load(key: str, potential: Potential, *, scattered: bool) -> KernelModule:
+def _load(key: str, potential: Potential, layout: Layout) -> KernelModule:
     name = f"evenflow_kernels_{key}"
     folder = cache_folder()
     source = _read(folder / f"{name}.py")
@@ -161,7 +162,7 @@ def _load(key: str, potential: Potential, *, scattered: bool) -> KernelModule:
     if source is None:
         from evenflow.energy.codegen import generate
 
-        source = _sealed(generate(potential, scattered=scattered).replace("CACHE", "True", 1))
+        source = _sealed(generate(potential, layout).replace("CACHE", "True", 1))
         try:
             _write(folder / f"{name}.py", source)
         except OSError as problem:

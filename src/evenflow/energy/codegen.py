@@ -5,7 +5,9 @@ rows, so that any number of threads gives the same bits. Arguments after the ran
 potential needs: ``indptr, indices`` (uint32 or uint64: unsigned, so that numba adds no wrap-around test), ``weights``
 (2m,) or the common weight ``a`` as a number, ``edge`` (columns, 2m), ``node`` (columns, n), ``params`` (p,) and
 ``field`` (functions, n): the scratch array of node functions. Modules for scattered graphs ask for states ahead of
-their turn (see :mod:`evenflow.energy.locality`); theirs is an ``indices`` that is ``AHEAD`` longer.
+their turn (see :mod:`evenflow.energy.locality`); theirs is an ``indices`` that is ``AHEAD`` longer. Those for sorted
+rows begin with ``order`` (n,), the row of each turn, and in all kernels but those of the Hessian ``indptr`` and what
+belongs to slots is in the order of the turns.
 
 ``phase`` selects node functions (1), neighbourhood sums (2) and rows (4), so that a chunked caller can put a barrier
 between them.
@@ -18,6 +20,7 @@ from typing import Any
 import sympy as sy
 
 from evenflow.energy.hessian_source import HessianSource
+from evenflow.energy.locality import Layout
 from evenflow.energy.potential import Potential
 from evenflow.energy.source import HEADER, PREFETCH, TWO_HOP, sincos_source
 from evenflow.energy.symbolic import symbol
@@ -31,7 +34,7 @@ class Generator(HessianSource):
     def module(self) -> str:
         """Return the source of the module."""
         self.out(HEADER)
-        if self.scattered:
+        if self.layout == "scattered":
             self.out(PREFETCH)
         self.out(f"FIELDS = {self.fields}")
         self.out(f"COLUMNS = {len(self.columns)}")
@@ -72,9 +75,9 @@ class Generator(HessianSource):
                 targets.insert(0, "energy +=")
                 results.insert(0, energy)
             w("energy = 0.0")
-            with w.block("if phase & 4:"), w.block("for i in range(np.uint64(start), np.uint64(stop)):"):
+            with w.block("if phase & 4:"), self._row_loop():
                 self._load_row(results, self._with_squares(accumulators))
-                self._slot_loop(accumulators)
+                self._slot_loop(accumulators, self.turn)
                 self._assign(targets, results, "r")
             w("return energy" + ("" if not len(self.sums) or kind == "hvp" else " + outer_energy"))
 
@@ -104,7 +107,7 @@ class Generator(HessianSource):
         """Neighbourhood sums s_i and what later rows need of them: P = dF/ds and, for products, Q = d2F/ds2 ds."""
         w, d = self.out, self.d
         w("outer_energy = 0.0")
-        with w.block("if phase & 2:"), w.block("for i in range(np.uint64(start), np.uint64(stop)):"):
+        with w.block("if phase & 2:"), self._row_loop():
             accumulators: list[Any] = []
             sums = [d.factor(phi).evaluate(accumulators) for phi, _, _ in d.phi]
             slopes = []
@@ -112,7 +115,7 @@ class Generator(HessianSource):
                 slopes = [d.factor(first * symbol("dv0")).evaluate(accumulators) for _, first, _ in d.phi]
             outer = [d.outer, *d.outer_gradient, *(e for row in d.outer_hessian for e in row)]
             self._load_row([*sums, *slopes, *outer], accumulators)
-            self._slot_loop(accumulators)
+            self._slot_loop(accumulators, self.turn)
             self._assign([f"s{m} =" for m in self.sums], sums, "r")
             if kind != "hvp":
                 self._assign(["outer_energy +="], [d.outer], "u")
@@ -126,6 +129,6 @@ class Generator(HessianSource):
                 self._assign([f"field[{offset + m}, i] =" for m in self.sums], products, "z")
 
 
-def generate(potential: Potential, *, scattered: bool = False) -> str:
-    """Return the source of the kernel module of a potential, for graphs that are ``scattered`` in memory or not."""
-    return Generator(potential, scattered=scattered).module()
+def generate(potential: Potential, layout: Layout = "plain") -> str:
+    """Return the source of the kernel module of a potential, for a way to go through the rows of a graph."""
+    return Generator(potential, layout).module()

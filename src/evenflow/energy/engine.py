@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from evenflow.energy.base import FloatArray
 from evenflow.energy.cache import KernelModule, load
-from evenflow.energy.locality import AHEAD, is_scattered
+from evenflow.energy.locality import AHEAD, choose_layout
 from evenflow.energy.potential import Potential
 from evenflow.energy.threads import run_chunks, split_rows
 
@@ -25,6 +25,7 @@ __all__ = ["Engine"]
 
 _FUNCTIONS, _SUMS, _ROWS = 1, 2, 4
 _ALL = _FUNCTIONS | _SUMS | _ROWS
+_IN_TURN = {"value", "gradient", "hvp"}  # kernels that may go through the rows in another order
 
 
 class Engine:
@@ -49,10 +50,10 @@ class Engine:
         small = 2 * graph.n_edges < 2**32 and self._n < 2**32
         unsigned = np.uint32 if small else np.uint64
         self._indptr, self._indices = indptr.astype(unsigned), indices.astype(unsigned)
-        self._scattered = is_scattered(self._indptr, self._indices, 8 * potential.dim)
-        if self._scattered:  # room to look ahead of the last slot
+        self._layout = choose_layout(self._indptr, self._indices, 8 * potential.dim)
+        if self._layout == "scattered":  # room to look ahead of the last slot
             self._indices = np.append(self._indices, np.zeros(AHEAD, unsigned))
-        self._kernels: KernelModule = load(potential, scattered=self._scattered)
+        self._kernels: KernelModule = load(potential, self._layout)
         tail: dict[str, Any] = {"indptr": self._indptr, "indices": self._indices}
         weights = graph.weights
         if potential.uniform:
@@ -63,14 +64,17 @@ class Engine:
         tail["edge"] = self._slot_data(edge_data, edge, constants) if self._kernels.columns else None
         tail["node"] = np.ascontiguousarray(np.stack(node_data)) if node_data else None
         tail["params"] = constants
-        self._tail = tuple(tail[name] for name in self._kernels.tail if name != "field")
+        names = [name for name in self._kernels.tail if name != "field"]
+        in_turn = _sort_slots(tail) if self._layout == "sorted" else tail
+        self._tail_in_turn = tuple(in_turn[name] for name in names)
+        self._tail = tuple({**in_turn, **tail}[name] for name in names)  # that of kernels of the Hessian
         self._chunks = split_rows(indptr)
         self._whole = len(self._chunks) == 1
         self._phases = [_FUNCTIONS] * bool(self._kernels.fields) + [_SUMS] * bool(potential.sums) + [_ROWS]
         self._bind()
 
     def _bind(self) -> None:
-        self._scratch = _Scratch(self._kernels.fields, self._n, self._tail)
+        self._scratch = _Scratch(self._kernels.fields, self._n, self._tail, self._tail_in_turn)
         self._pattern: HessianPattern | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -82,7 +86,7 @@ class Engine:
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Find the compiled functions again."""
         self.__dict__.update(state)
-        self._kernels = load(self._potential, scattered=self._scattered)
+        self._kernels = load(self._potential, self._layout)
         self._bind()
 
     def _slot_data(
@@ -102,29 +106,29 @@ class Engine:
     def value(self, w: FloatArray) -> float:
         """Energy of w."""
         if self._whole:
-            energy: float = self._kernels.value(w, *self._scratch.whole)
+            energy: float = self._kernels.value(w, *self._scratch.in_turn)
             return energy
         return self._chunked("value", (w,))
 
     def gradient(self, w: FloatArray, out: FloatArray) -> float:
         """Energy of w; its gradient goes to ``out``."""
         if self._whole:
-            energy: float = self._kernels.gradient(w, out, *self._scratch.whole)
+            energy: float = self._kernels.gradient(w, out, *self._scratch.in_turn)
             return energy
         return self._chunked("gradient", (w, out))
 
     def hvp(self, w: FloatArray, v: FloatArray, out: FloatArray) -> None:
         """Write the product of the Hessian at w with v to ``out``."""
         if self._whole:
-            self._kernels.hvp(w, v, out, *self._scratch.whole)
+            self._kernels.hvp(w, v, out, *self._scratch.in_turn)
         else:
             self._chunked("hvp", (w, v, out))
 
     def linearise(self, w: FloatArray) -> Callable[[FloatArray, FloatArray], None]:
         """Return ``product(v, out)`` with the node functions of w computed once and kept."""
         w = w.copy()
-        scratch = _Scratch(self._kernels.fields, self._n, self._tail)
-        tail = scratch.whole[3:]
+        scratch = _Scratch(self._kernels.fields, self._n, self._tail, self._tail_in_turn)
+        tail = scratch.in_turn[3:]
         phases = self._phases
         if self._kernels.fields:
             self._chunked("hvp", (w, w, w), [_FUNCTIONS], tail)
@@ -162,7 +166,8 @@ class Engine:
         tail: tuple[Any, ...] | None = None,
     ) -> float:
         kernel = getattr(self._kernels, name)
-        tail = self._scratch.whole[3:] if tail is None else tail
+        if tail is None:
+            tail = (self._scratch.in_turn if name in _IN_TURN else self._scratch.whole)[3:]
         total = 0.0
         for phase in self._phases if phases is None else phases:
             total += sum(run_chunks(_chunk_task(kernel, arrays, phase, tail), self._chunks))
@@ -248,11 +253,25 @@ def _chunk_task(
     return lambda start, stop: kernel(*arrays, start, stop, phase, *tail)
 
 
+def _sort_slots(tail: dict[str, Any]) -> dict[str, Any]:
+    """The arrays that kernels take, those of slots in the order of rows sorted by length, and that order."""
+    from evenflow.energy.row_order import sort_rows
+
+    indptr = tail["indptr"]
+    order = sort_rows(indptr)[0]
+    lengths = np.diff(indptr)[order]
+    in_turn = np.concatenate([indptr[:1], np.cumsum(lengths, dtype=indptr.dtype)])
+    slots = np.repeat(indptr[order] - in_turn[:-1], lengths) + np.arange(in_turn[-1], dtype=indptr.dtype)
+    moved = {name: tail[name][..., slots] for name in ("indices", "weights", "edge") if tail.get(name) is not None}
+    return {**tail, **moved, "indptr": in_turn, "order": order}
+
+
 class _Scratch(threading.local):
     """Arrays that a call overwrites, one set for each thread."""
 
-    def __init__(self, fields: int, n: int, tail: tuple[Any, ...]) -> None:
-        arrays = (*tail, np.empty((fields, n))) if fields else tail
-        self.whole: tuple[Any, ...] = (0, n, _ALL, *arrays)
+    def __init__(self, fields: int, n: int, tail: tuple[Any, ...], in_turn: tuple[Any, ...]) -> None:
+        field = (np.empty((fields, n)),) if fields else ()
+        self.whole: tuple[Any, ...] = (0, n, _ALL, *tail, *field)
+        self.in_turn: tuple[Any, ...] = (0, n, _ALL, *in_turn, *field)
         self.matrix: sp.csr_array
         self.couplings: tuple[Any, ...]

@@ -166,7 +166,7 @@ class HessianSource(RowSource):
             sums = [d.factor(phi).evaluate(accumulators) for phi, _, _ in d.phi]
             outer = [*d.outer_gradient, *(e for row in d.outer_hessian for e in row)]
             self._load_row([*sums, *outer], accumulators)
-            self._slot_loop(accumulators)
+            self._slot_loop(accumulators, "i")
             self._assign([f"s{m} =" for m in self.sums], sums, "r")
             targets = [f"field[{self.trig + m}, i] =" for m in self.sums]
             targets += [f"weight[{m}, {q}, i] =" for m in self.sums for q in self.sums]

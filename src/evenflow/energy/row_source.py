@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import sympy as sy
 
+from evenflow.energy.locality import Layout
 from evenflow.energy.potential import Potential
 from evenflow.energy.source import Printer, Writer
 from evenflow.energy.symbolic import Derivation, derive, symbol
@@ -20,12 +22,13 @@ class RowSource:
     Parameters
     ----------
     potential : Potential
-    scattered : bool
-        Whether the loops over slots ask for states ahead of their turn.
+    layout : {"plain", "scattered", "sorted"}
+        How kernels go through the rows of the graph.
     """
 
-    def __init__(self, potential: Potential, *, scattered: bool) -> None:
-        self.potential, self.scattered = potential, scattered
+    def __init__(self, potential: Potential, layout: Layout) -> None:
+        self.potential, self.layout = potential, layout
+        self.turn = "r" if layout == "sorted" else "i"  # what rows are counted by, but in the Hessian
         self.d: Derivation = derive(potential)
         self.out = Writer()
         self.printer = Printer()
@@ -35,7 +38,7 @@ class RowSource:
         self.columns = self._edge_columns()
         self.node_columns = potential.node_columns()
         fields = self.trig + 2 * len(self.sums)
-        self.tail = ["indptr", "indices", "a" if potential.uniform else "weights"]
+        self.tail = ["order"] * (layout == "sorted") + ["indptr", "indices", "a" if potential.uniform else "weights"]
         self.tail += ["edge"] * bool(self.columns) + ["node"] * bool(self.node_columns)
         self.tail += ["params"] * bool(potential.constants) + ["field"] * bool(fields)
         self.fields = fields
@@ -127,7 +130,7 @@ class RowSource:
     def _begin_slot(self, slots: list[Any]) -> None:
         """Load what the expressions of a slot need; where neighbours are far in memory, ask for a later one's."""
         slots = self._with_squares(slots)
-        if self.scattered:
+        if self.layout == "scattered":
             self._prefetch(slots)
         self._load_slot(slots)
 
@@ -155,16 +158,24 @@ class RowSource:
         for target, e in zip(targets, results, strict=True):
             self.out(f"{target} {self.printer.doprint(e)}")
 
-    def _slot_loop(self, accumulators: list[Any]) -> None:
-        """Accumulate ``A_m = sum over the slots of row i of a_ij accumulators[m]``."""
+    @contextmanager
+    def _row_loop(self) -> Iterator[None]:
+        """Write the loop over the rows of all kernels but those of the Hessian."""
+        with self.out.block(f"for {self.turn} in range(np.uint64(start), np.uint64(stop)):"):
+            if self.turn != "i":
+                self.out(f"i = np.uint64(order[{self.turn}])")
+            yield
+
+    def _slot_loop(self, accumulators: list[Any], turn: str) -> None:
+        """Accumulate ``A_m = sum over the slots of row i of a_ij accumulators[m]``; they are those of a ``turn``."""
         uniform = self.potential.uniform
         sums = [k for k, e in enumerate(accumulators) if not (uniform and e == 1)]
         for k in range(len(accumulators)):
-            text = "0.0" if k in sums else "a * np.float64(indptr[i + np.uint64(1)] - indptr[i])"
+            text = "0.0" if k in sums else f"a * np.float64(indptr[{turn} + np.uint64(1)] - indptr[{turn}])"
             self.out(f"A{k} = {text}")
         if not sums:
             return
-        self.out("k, end = indptr[i], indptr[i + np.uint64(1)]")
+        self.out(f"k, end = indptr[{turn}], indptr[{turn} + np.uint64(1)]")
         with self.out.block("while k < end:"):
             slots = [accumulators[k] for k in sums]
             self._begin_slot(slots)

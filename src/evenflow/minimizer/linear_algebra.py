@@ -15,8 +15,9 @@ from numba import njit
 from evenflow.energy.base import FloatArray
 from evenflow.energy.locality import AHEAD, is_scattered
 from evenflow.energy.prefetch import prefetch
+from evenflow.energy.row_order import sort_rows
 from evenflow.energy.short_loop import after
-from evenflow.minimizer.uniform_rows import NOT_UNIFORM, UniformRows, common_coupling, sort_rows
+from evenflow.minimizer.uniform_rows import NOT_UNIFORM, UniformRows, columns_in_turn, common_coupling
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
@@ -212,7 +213,8 @@ class Rows:
         if np.isnan(coupling):
             return NOT_UNIFORM
         if self._sorted is None:
-            self._sorted = sort_rows(self.indptr, self.indices)
+            order, groups = sort_rows(self.indptr)
+            self._sorted = order, groups, columns_in_turn(self.indptr, self.indices, order)
         diagonal = np.empty(len(self.diagonal))
         self.take_diagonal(data, diagonal)
         return (*self._sorted, coupling, diagonal)

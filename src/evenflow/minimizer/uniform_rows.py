@@ -15,14 +15,13 @@ from numba import njit
 from evenflow.energy.base import FloatArray
 from evenflow.energy.short_loop import after
 
-__all__ = ["NOT_UNIFORM", "UniformRows", "common_coupling", "sort_rows", "uniform_product"]
+__all__ = ["NOT_UNIFORM", "UniformRows", "columns_in_turn", "common_coupling", "uniform_product"]
 
 IntArray = npt.NDArray[Any]
 UniformRows = tuple[IntArray, IntArray, IntArray, float, FloatArray]
-"""Turns of the rows, groups, columns, the coupling, and the diagonal: what kernels know such a matrix by."""
+"""The row of each turn, groups of equally long rows, columns, the coupling, and the diagonal."""
 
 NOT_UNIFORM: UniformRows = np.empty(0, np.uint32), np.empty((0, 2), np.int64), np.empty(0, np.uint32), 0.0, np.empty(0)
-_NEAR = 4_096  # rows that are sorted together, so that their entries of a vector stay in the cache
 
 _kernel = njit(cache=True, nogil=True, fastmath={"contract"}, error_model="numpy")
 _inlined = njit(nogil=True, fastmath={"contract"}, error_model="numpy", inline="always")
@@ -45,54 +44,19 @@ def common_coupling(data, diagonal):  # type: ignore[no-untyped-def]
 
 
 @_kernel
-def sort_rows(indptr, indices, near=_NEAR):  # type: ignore[no-untyped-def]
-    """Sort rows by their lengths, ``near`` of them at a time.
-
-    Returns
-    -------
-    order : ndarray of uint32, shape (n,)
-        The row of each turn.
-    groups : ndarray, shape (groups + 1, 2)
-        The first turn of each group of rows that have equally many couplings, and how many.
-    columns : ndarray of uint32
-        Those of the couplings, turn by turn.
-    """
+def columns_in_turn(indptr, indices, order):  # type: ignore[no-untyped-def]
+    """Columns of the couplings, row by row in the given order; room for the diagonal is left at the end."""
     one = np.uint64(1)
-    n = len(indptr) - 1
-    order, columns = np.empty(n, np.uint32), np.empty(len(indices), np.uint32)
-    longest = np.int64(0)
-    for i in range(n):
-        longest = max(longest, np.int64(indptr[i + 1] - indptr[i]))
-    groups = np.empty((min(n, (n // near + 1) * (longest + 1)) + 1, 2), np.int64)
-    place = np.empty(longest + 1, np.int64)
-    count = 0
-    for begin in range(0, n, near):
-        end = min(begin + near, n)
-        place[:] = 0
-        for i in range(begin, end):
-            place[indptr[i + 1] - indptr[i]] += 1
-        turn = begin
-        for length in range(longest + 1):
-            size = place[length]
-            place[length] = turn
-            if size > 0:
-                groups[count, 0], groups[count, 1] = turn, length - 1
-                count += 1
-            turn += size
-        for i in range(begin, end):
-            entries = indptr[i + 1] - indptr[i]
-            order[place[entries]] = i
-            place[entries] += 1
-    groups[count] = n, 0
+    columns = np.empty(len(indices), np.uint32)
     at = np.uint64(0)
-    for r in range(np.uint64(n)):
-        i = order[r]
-        k, last = np.uint64(indptr[i]), np.uint64(indptr[np.uint64(i) + one])
-        while k < last:
+    for r in range(np.uint64(len(order))):
+        i = np.uint64(order[r])
+        k, end = np.uint64(indptr[i]), np.uint64(indptr[i + one])
+        while k < end:
             columns[at] = indices[k]  # written over by the next one if it is the diagonal
             at += np.uint64(indices[k] != i)
             k = after(k)
-    return order, groups[: count + 1], columns
+    return columns
 
 
 @_inlined
@@ -121,7 +85,8 @@ def uniform_product(order, groups, columns, coupling, diagonal, d, out):  # type
     total = 0.0
     at = np.uint64(0)
     for g in range(len(groups) - 1):
-        first, end, length = np.uint64(groups[g, 0]), np.uint64(groups[g + 1, 0]), groups[g, 1]
+        first, end = np.uint64(groups[g, 0]), np.uint64(groups[g + 1, 0])
+        length = groups[g, 1] - 1  # without the diagonal
         if length == 1:
             total += _multiply_group(1, first, end, at, order, columns, coupling, diagonal, d, out)
         elif length == 2:
