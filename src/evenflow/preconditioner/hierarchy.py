@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -45,13 +46,12 @@ _DENSE = 0.75  # entries of a coarse matrix beside those of the fine one
 
 @dataclass(frozen=True)
 class Recipe:
-    """The options of :class:`~evenflow.preconditioner.multigrid.Multigrid` that shape the levels."""
+    """The options of :class:`~evenflow.preconditioner.multigrid.Multigrid` that shape levels of groups."""
 
     threshold: float
     damping: float
     stretch: tuple[float, float]  # where the interpolation is smoothed, and where it is not
     width: int
-    coarsest: int
     block: int
 
 
@@ -354,12 +354,17 @@ class Factored(Eliminated):
         self.negative += negative
 
 
-def descend(matrix: Matrix, recipe: Recipe, max_levels: int = 40) -> list[Level]:
-    """Build all levels below and with ``matrix``, refreshed."""
+def descend(
+    matrix: Matrix, coarsest: int, block: int, recipe: Callable[[], Recipe], max_levels: int = 40
+) -> list[Level]:
+    """Build all levels below and with ``matrix``, refreshed; the recipe is asked for if there are groups."""
     levels: list[Level] = []
     scale: FloatArray | None = None
     while True:
-        level = _next_level(matrix, recipe, scale, last=len(levels) + 1 >= max_levels)
+        largest = matrix.size if len(levels) + 1 >= max_levels else coarsest
+        level = _split(matrix, block, recipe, scale) if matrix.size > largest else None
+        if level is None:
+            level = (Direct if matrix.size <= 8 * coarsest else Smoothed)(matrix, scale=scale)
         level.refresh()
         matrix.data = None  # the finest one's belong to the caller, and all may change
         levels.append(level)
@@ -368,16 +373,14 @@ def descend(matrix: Matrix, recipe: Recipe, max_levels: int = 40) -> list[Level]
         matrix, scale = level.coarse, level.coarse_scale
 
 
-def _next_level(matrix: Matrix, recipe: Recipe, scale: FloatArray | None, *, last: bool) -> Level:
-    if matrix.size > recipe.coarsest and not last:
-        if recipe.block == 1 and count_thin(matrix.rows[0]) >= _THIN * matrix.size:
-            # Further down terms of many nodes have been added up, which nested iteration settles better level by level.
-            whole = scale is None and matrix.size <= _SMALL
-            for kind in (Factored, Eliminated) if whole else (Eliminated,):
-                eliminated = kind(matrix, scale=scale)
-                if eliminated.build():
-                    return eliminated
-        aggregated = Aggregated(matrix, scale=scale)
-        if aggregated.build(recipe):
-            return aggregated
-    return Direct(matrix, scale=scale) if matrix.size <= 8 * recipe.coarsest else Smoothed(matrix, scale=scale)
+def _split(matrix: Matrix, block: int, recipe: Callable[[], Recipe], scale: FloatArray | None) -> Level | None:
+    """A level from which another one follows, if there can be one."""
+    if block == 1 and count_thin(matrix.rows[0]) >= _THIN * matrix.size:
+        # Further down terms of many nodes have been added up, which nested iteration settles better level by level.
+        whole = scale is None and matrix.size <= _SMALL
+        for kind in (Factored, Eliminated) if whole else (Eliminated,):
+            eliminated = kind(matrix, scale=scale)
+            if eliminated.build():
+                return eliminated
+    aggregated = Aggregated(matrix, scale=scale)
+    return aggregated if aggregated.build(recipe()) else None

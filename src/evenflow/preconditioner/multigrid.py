@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
@@ -254,7 +255,7 @@ class Multigrid(Preconditioner):
         if couplings and matrix.potential is not None:
             matrix.potential[:] = 0.0
         if not self._levels:
-            self._levels = descend(matrix, self._recipe(rows, data))
+            self._levels = descend(matrix, self.coarsest, self.block, cache(lambda: self._recipe(rows, data)))
         else:
             for level in self._levels:
                 level.refresh()
@@ -269,7 +270,7 @@ class Multigrid(Preconditioner):
         threshold = self.threshold or (_SELECTIVE if selective else _INCLUSIVE)
         stretch = (self.stretch, self.stretch) if self.stretch else (1.0, 1.0) if selective else _STRETCH
         width = self.width or int(grows_fast(*rows))
-        return Recipe(threshold, self.damping, stretch, width, self.coarsest, self.block)
+        return Recipe(threshold, self.damping, stretch, width, self.block)
 
     def _factor(self) -> None:
         """Factor the coarsest level, if it is to be."""
