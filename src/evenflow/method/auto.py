@@ -21,6 +21,7 @@ _ROUNDS = 6  # of L-BFGS out of a nonconvex region before it is left to finish a
 # graphs, beyond, and where the graph is nearly a tree.
 _SMALL = 4_000
 _PATIENCE_SMALL, _PATIENCE_LARGE, _PATIENCE_TREE = 150, 80, 40
+_FIRST, _FIRST_ALONE = 25, 200  # steps of L-BFGS where products cost gradients; with a preconditioner to come, without
 _CHOLESKY_SIZE = 20_000  # unknowns; beyond, the fill of a factor outweighs what it saves over a multigrid cycle
 
 
@@ -39,7 +40,8 @@ class Auto(Method):
     4. After six such rounds, or where Newton breaks down, L-BFGS finishes.
 
     An energy without a sparse Hessian (torch code) is begun by L-BFGS, which finishes it where it is well
-    conditioned; after 200 steps Newton with Hessian products takes over.
+    conditioned; after 25 steps, or 200 where there is no graph to build a preconditioner from, Newton with Hessian
+    products takes over.
 
     Parameters
     ----------
@@ -61,7 +63,8 @@ class Auto(Method):
 
         inverse, remark = self._choose(energy)
         if not energy.sparse_hessian:
-            yield Stage(LBFGS(), stop=settled(tolerance) | Steps(200), name="lbfgs")
+            first = _FIRST_ALONE if inverse is None else _FIRST
+            yield Stage(LBFGS(), stop=settled(tolerance) | Steps(first), name="lbfgs")
         patience = self._wait(energy) if self.patience is None else self.patience
         for _ in range(_ROUNDS):
             newton = NewtonCG(inverse, patience=patience, enough=tolerance, follow_negative_curvature=False)
