@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from evenflow.minimizer.metric import Metric
 from evenflow.minimizer.model import Model
-from evenflow.minimizer.remoteness import remoteness
+from evenflow.minimizer.remoteness import is_close_knit, remoteness
 from evenflow.minimizer.steihaug import End, Steihaug
 from evenflow.preconditioner.ties import spans_decades
 
@@ -82,8 +82,8 @@ class Watch:
         self.surveyed = True
         rows, data = model.rows, model.hessian.data
         forest = size >= _LARGE_FOREST and len(data) < 3 * size  # fewer edges than nodes
-        slow = forest or remoteness(rows, data, _REMOTE) > _REMOTE
-        metric.waiting = not slow and not spans_decades(rows.indptr, rows.indices, data)
+        far = remoteness(rows, data, _REMOTE) > _REMOTE and not is_close_knit(rows)
+        metric.waiting = not (forest or far or spans_decades(rows.indptr, rows.indices, data))
 
     def judge(self, solver: Steihaug, metric: Metric, *, changes: bool) -> bool:
         """After an inner solve: whether the metric is to be refreshed, or no longer to wait.
