@@ -219,7 +219,7 @@ class NewtonCG(Minimizer):
     def _open(self, problem: Problem, state: State) -> bool:
         """The first step, where only the diagonal of the Hessian depends on theta; whether one was made."""
         model = self._linearise(problem, state, light=False)
-        self._watch.survey(self._metric, model)
+        self._watch.survey(self._metric, model, lasting=True)
         found = opening_step(problem, state.theta, self._metric, model.hessian)
         self.setup_seconds = self._metric.seconds
         if found is not None:
@@ -243,7 +243,7 @@ class NewtonCG(Minimizer):
             model = self._linearise(problem, state, light=light)
         self._expand(problem, state, model)
         if model.hessian is not None:
-            self._watch.survey(metric, model)
+            self._watch.survey(metric, model, lasting=problem.constant_couplings)
             known = metric.refreshed_at is not None and not metric.is_diagonal
             self._stale |= not known or metric.drift(model.hessian, model.diagonal) > self.drift * metric.caution
         if self._stale:

@@ -68,15 +68,18 @@ class Watch:
         digits = _DIGITS if math.isnan(solver.digits) else solver.digits
         return solver.iterations >= _TELLING and spent + digits * solver.pace > self.patience
 
-    def survey(self, metric: Metric, model: Model) -> None:
+    def survey(self, metric: Metric, model: Model, *, lasting: bool) -> None:
         """Once: end the waiting if the diagonal need not be tried.
 
-        So many nodes are remote or tied then, or the graph is a large forest.
+        So many nodes are remote or tied then, or the graph is a large forest. Couplings that are not ``lasting``, but
+        change with the state, are first moved to where they stay, by a few cheap steps; only where most nodes are
+        eliminated a preconditioner costs no more.
         """
         if self.surveyed or not metric.waiting or model.hessian is None:
             return
         size = model.hessian.shape[0]
-        if size <= (_SMALL_THIN if model.hessian.nnz <= _THIN * size else _SMALL):
+        thin = model.hessian.nnz <= _THIN * size
+        if size <= (_SMALL_THIN if thin else _SMALL) or not (lasting or thin):
             return
         assert model.rows is not None
         self.surveyed = True
