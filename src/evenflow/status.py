@@ -14,6 +14,7 @@ class Status(Enum):
     TARGET = "stopped: the target energy is reached"
     PLATEAU = "stopped: the energy no longer changes; if it should, lower the rule's threshold or try another method"
     NOT_CONVEX = "stopped: the energy is not convex here; lbfgs or newton-cg go on from this point"
+    NOT_QUADRATIC = "stopped: the energy is far from quadratic here; lbfgs goes on from this point"
     MAX_ITERATIONS = "stopped: the iteration budget is spent; raise max_iterations or resume from the checkpoint"
     MAX_EVALUATIONS = "stopped: the evaluation budget is spent; raise max_evaluations or resume from the checkpoint"
     DEADLINE = "stopped: the time budget is spent; raise max_seconds or resume from the checkpoint"

@@ -45,6 +45,8 @@ class BaseEnergy(ABC):
         Unit of the states; "rad" marks phases.
     sparse_hessian : bool
         Whether :meth:`hessian` can be had.
+    reach : int
+        Edges between nodes that share a term: 1, or 2 where neighbours of a node do.
     graph : Graph or None
     shape : tuple of int
         Shape of the states.
@@ -55,6 +57,7 @@ class BaseEnergy(ABC):
     name: ClassVar[str] = "energy"
     unit: ClassVar[str] = ""
     sparse_hessian: bool = True
+    reach: int = 1
     graph: Graph | None = None
     shape: tuple[int, ...]
     fixed: tuple[npt.NDArray[np.int64], FloatArray] | None = None

@@ -82,6 +82,7 @@ class HopfKuramoto(PhaseStates):
         self.graph, self.s1, self.s2, self.c, self.loss = graph, float(s1), float(s2), float(c), loss
         self._core = self._build_core(graph, fixed)
         self.shape, self.fixed, self.sparse_hessian = self._core.shape, self._core.fixed, self._core.sparse_hessian
+        self.reach = self._core.reach
 
     def _build_core(self, graph: Graph, fixed: Any) -> BaseEnergy:
         """Return the energy that does the work."""

@@ -120,6 +120,7 @@ class Energy(BaseEnergy):
         dim = formulas.dim
         self.shape = (graph.n_nodes,) if dim == 1 else (graph.n_nodes, dim)
         self.fixed = parse_fixed(fixed, self.shape)
+        self.reach = 2 if formulas.sums else 1
         self._start = initial if initial is None or callable(initial) else self._given_start(initial)
         self._bound = formulas.bind(graph)
         self._engine = Engine(self._bound.potential, graph, self._bound.edge_data, self._bound.node_data)

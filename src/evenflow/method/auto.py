@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from evenflow.energy.base import BaseEnergy
 from evenflow.method.base import Method, settled
 from evenflow.solve import Plan, Stage
@@ -16,12 +18,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Auto"]
 
-_ROUNDS = 6  # of L-BFGS out of a nonconvex region before it is left to finish alone
+_POOR_STEPS = 2  # on end that gain less than half of what they promised
+_ROUNDS = 6  # of L-BFGS out of a region where Newton does not get on before it is left to finish alone
 # Inner iterations before a preconditioner is built, about what a solve with it takes in all, measured on heat: on small
 # graphs, beyond, and where the graph is nearly a tree.
 _SMALL = 4_000
 _PATIENCE_SMALL, _PATIENCE_LARGE, _PATIENCE_TREE = 150, 80, 40
 _FIRST, _FIRST_ALONE = 25, 200  # steps of L-BFGS where products cost gradients; with a preconditioner to come, without
+_SURELY = 0.1  # of the tolerance, where L-BFGS alone says that it is met
 _CHOLESKY_SIZE = 20_000  # unknowns; beyond, the fill of a factor outweighs what it saves over a multigrid cycle
 
 
@@ -36,12 +40,14 @@ class Auto(Method):
     2. Where only terms of single nodes are not quadratic, the inner solves know them to fourth order, and if multigrid
        is built at once, the first step is nested iteration, coarsest level first.
     3. Where an inner solve meets negative curvature, the step is not made (it would cost many products and leap
-       to some far basin): L-BFGS takes over until the gradient has fallen a hundredfold; then Newton again.
+       to some far basin): L-BFGS takes over until the gradient has fallen a hundredfold; then Newton again. So it
+       does where two steps on end gain less than half of what their models foretold.
     4. After six such rounds, or where Newton breaks down, L-BFGS finishes.
 
     An energy without a sparse Hessian (torch code) is begun by L-BFGS, which finishes it where it is well
     conditioned; after 25 steps, or 200 where there is no graph to build a preconditioner from, Newton with Hessian
-    products takes over.
+    products takes over. Where neighbours of neighbours share a term and half of all nodes are near any, L-BFGS does it
+    all: there the Hessian is nearly dense, and the energy well conditioned.
 
     Parameters
     ----------
@@ -63,18 +69,35 @@ class Auto(Method):
 
         inverse, remark = self._choose(energy)
         if not energy.sparse_hessian:
-            first = _FIRST_ALONE if inverse is None else _FIRST
-            yield Stage(LBFGS(), stop=settled(tolerance) | Steps(first), name="lbfgs")
+            first = Steps(_FIRST_ALONE if inverse is None else _FIRST)
+            yield Stage(LBFGS(), stop=settled(tolerance) | first, name="lbfgs")
+        elif self._is_nearly_dense(energy):
+            report = yield Stage(LBFGS(), stop=settled(_SURELY * tolerance), name="lbfgs")
+            if report.steps > 0 and report.status is Status.CONVERGED:
+                return remark
         patience = self._wait(energy) if self.patience is None else self.patience
         for _ in range(_ROUNDS):
-            newton = NewtonCG(inverse, patience=patience, enough=tolerance, follow_negative_curvature=False)
+            newton = NewtonCG(
+                inverse, patience=patience, enough=tolerance, follow_negative_curvature=False, poor_steps=_POOR_STEPS
+            )
             report = yield Stage(newton, stop=Decrement(tolerance) | Plateau(0.0, 20), name="newton")
             if report.status in (Status.CONVERGED, Status.PLATEAU):
                 return remark
-            remark = "not convex on the way, so L-BFGS took turns with Newton"
+            why = "far from quadratic" if report.status is Status.NOT_QUADRATIC else "not convex"
+            remark = f"{why} on the way, so L-BFGS took turns with Newton"
             yield Stage(LBFGS(), stop=GradientNorm(relative=1e-2) | settled(tolerance), name="lbfgs")
         yield Stage(LBFGS(), stop=settled(tolerance), name="lbfgs")
         return remark
+
+    @staticmethod
+    def _is_nearly_dense(energy: BaseEnergy) -> bool:
+        """Whether neighbours of neighbours share a term and few steps lead anywhere."""
+        if energy.graph is None or energy.reach == 1:
+            return False
+        from evenflow.minimizer.remoteness import is_close_knit
+
+        indptr, indices, _ = energy.graph.rows
+        return is_close_knit(indptr.astype(np.uint32), indices.astype(np.uint32))
 
     @staticmethod
     def _wait(energy: BaseEnergy) -> int:

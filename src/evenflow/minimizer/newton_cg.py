@@ -38,6 +38,7 @@ _SAFE, _SAFER = 1.5, 4.0  # times what is left to gain by the largest ratio; the
 _MARGIN = 0.8  # of the reduction that would do for good: what a solve foresees of its end is off by a fifth
 _LEVEL = 1e-10  # curvature, against the largest, that is neither up nor down where a saddle point is looked for
 _GROWTH = 3.0  # of the radius after a good step that it cut
+_POOR = 0.5  # of the decrease that the model foretold, where it was wrong
 
 
 @dataclass
@@ -95,6 +96,9 @@ class NewtonCG(Minimizer):
         point is left along the direction found.
     follow_negative_curvature : bool
         Otherwise a step that meets negative curvature is not made, and the status is NOT_CONVEX.
+    poor_steps : int
+        Steps on end that may gain less than half of what the model foretold, before the status is NOT_QUADRATIC: such
+        steps cost more than they gain. 0: any number.
 
     References
     ----------
@@ -121,6 +125,7 @@ class NewtonCG(Minimizer):
     enough: float = 0.0
     check_saddle: bool = True
     follow_negative_curvature: bool = True
+    poor_steps: int = 0
 
     name: ClassVar[str] = "newton-cg"
     needs_hvp: ClassVar[bool] = True
@@ -135,6 +140,7 @@ class NewtonCG(Minimizer):
             "exponent": (1 < self.exponent <= 2, "a number in (1, 2]"),
             "max_inner": (self.max_inner >= 1, "at least 1"),
             "enough": (self.enough >= 0, "0 or a relative gap"),
+            "poor_steps": (self.poor_steps >= 0, "0 or a number of steps"),
         }
         for name, (fits, expected) in limits.items():
             if not fits:
@@ -165,6 +171,7 @@ class NewtonCG(Minimizer):
         self._opening, self._opened = problem.constant_couplings, ""  # whether the first step is one, and what it was
         self._first_norm = state.gradient_norm
         self._indefinite = False  # whether the last solve met negative curvature
+        self._poor = 0  # steps on end whose model was wrong
         self._model: Model | None = None
 
     # ------------------------------------------------------------------ one step
@@ -199,6 +206,10 @@ class NewtonCG(Minimizer):
         state.decrement = math.nan
         self._forcing.compare(before - solver.decrease if length == 1.0 else math.nan, before, state.energy)
         self._adapt_radius(length)
+        self._poor = self._poor + 1 if before - state.energy < _POOR * solver.decrease else 0
+        if 0 < self.poor_steps <= self._poor:
+            state.status = Status.NOT_QUADRATIC
+            return
         waited = self._metric.waiting
         self._stale |= self._watch.judge(solver, self._metric, changes=problem.has_hessian)
         if waited and not self._metric.waiting:  # what is known of P^-1 H is of another P
@@ -423,7 +434,7 @@ class NewtonCG(Minimizer):
             "rate": self._watch.rate, "spent": self._watch.spent, "surveyed": self._watch.surveyed,
             "square": self._square, "stale": self._stale, "verified": self._verified, "failed": self._failed,
             "indefinite": self._indefinite, "ahead": self._ahead, "opening": self._opening, "opened": self._opened,
-            "first_norm": self._first_norm, "has_model": self._model is not None,
+            "poor": self._poor, "first_norm": self._first_norm, "has_model": self._model is not None,
             "light": self._model is not None and self._model.diagonal is not None, "z": self._z.copy(),
             "noise": self._search.noise, "scale": self._search.scale, **self._metric.export(),
         }  # fmt: skip
@@ -440,7 +451,7 @@ class NewtonCG(Minimizer):
         self._watch.rate, self._watch.spent = float(saved["rate"]), int(saved["spent"])
         self._square, self._stale = float(saved["square"]), bool(saved["stale"])
         self._verified, self._failed = bool(saved["verified"]), bool(saved["failed"])
-        self._indefinite = bool(saved["indefinite"])
+        self._indefinite, self._poor = bool(saved["indefinite"]), int(saved["poor"])
         self._ahead = bool(saved["ahead"])
         self._opening, self._opened = bool(saved["opening"]), str(saved["opened"])
         self._watch.surveyed = bool(saved["surveyed"])

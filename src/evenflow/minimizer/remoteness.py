@@ -117,7 +117,7 @@ def _are_near(indptr: UintArray, indices: UintArray, first: int, steps: int, man
     return False
 
 
-def is_close_knit(rows: Rows) -> bool:
+def is_close_knit(indptr: UintArray, indices: UintArray) -> bool:
     """Whether half of all nodes are near the middle one, as on a random graph, where news is everywhere soon.
 
     There the diagonal does even if nothing holds the nodes but each other. Hierarchies in which half of the nodes are
@@ -125,15 +125,18 @@ def is_close_knit(rows: Rows) -> bool:
 
     Parameters
     ----------
-    rows : Rows
-        Pattern of a symmetric matrix.
+    indptr, indices : ndarray of uint32
+        Rows of the graph, or of a matrix on it.
 
     Examples
     --------
+    >>> import numpy as np
     >>> from evenflow import gallery
-    >>> from evenflow.minimizer.linear_algebra import Rows
-    >>> [is_close_knit(Rows(gallery.from_spec(spec).laplacian)) for spec in ("er:3000", "lattice:50x60")]
-    [True, False]
+    >>> for spec in ("er:3000", "lattice:50x60"):
+    ...     indptr, indices, _ = gallery.from_spec(spec).rows
+    ...     is_close_knit(indptr.astype(np.uint32), indices.astype(np.uint32))
+    True
+    False
     """
-    n = len(rows.indptr) - 1
-    return bool(_are_near(rows.indptr, rows.indices, n // 2, _STEPS, max(1, min(n // 2, _MANY))))
+    n = len(indptr) - 1
+    return bool(_are_near(indptr, indices, n // 2, _STEPS, max(1, min(n // 2, _MANY))))

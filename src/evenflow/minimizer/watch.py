@@ -85,7 +85,7 @@ class Watch:
         self.surveyed = True
         rows, data = model.rows, model.hessian.data
         forest = size >= _LARGE_FOREST and len(data) < 3 * size  # fewer edges than nodes
-        far = remoteness(rows, data, _REMOTE) > _REMOTE and not is_close_knit(rows)
+        far = remoteness(rows, data, _REMOTE) > _REMOTE and not is_close_knit(rows.indptr, rows.indices)
         metric.waiting = not (forest or far or spans_decades(rows.indptr, rows.indices, data))
 
     def judge(self, solver: Steihaug, metric: Metric, *, changes: bool) -> bool:
