@@ -23,7 +23,8 @@ _ROUNDS = 6  # of L-BFGS out of a region where Newton does not get on before it 
 # Inner iterations before a preconditioner is built, about what a solve with it takes in all, measured on heat: on small
 # graphs, beyond, and where the graph is nearly a tree.
 _SMALL = 4_000
-_PATIENCE_SMALL, _PATIENCE_LARGE, _PATIENCE_TREE = 150, 80, 40
+_PATIENCE_SMALL, _PATIENCE_LARGE, _PATIENCE_TREE = 150, 95, 40
+_FALLEN = 0.03  # of the gradient, when Newton is tried again
 _FIRST, _FIRST_ALONE = 25, 200  # steps of L-BFGS where products cost gradients; with a preconditioner to come, without
 _SURELY = 0.1  # of the tolerance, where L-BFGS alone says that it is met
 _CHOLESKY_SIZE = 20_000  # unknowns; beyond, the fill of a factor outweighs what it saves over a multigrid cycle
@@ -40,7 +41,7 @@ class Auto(Method):
     2. Where only terms of single nodes are not quadratic, the inner solves know them to fourth order, and if multigrid
        is built at once, the first step is nested iteration, coarsest level first.
     3. Where an inner solve meets negative curvature, the step is not made (it would cost many products and leap
-       to some far basin): L-BFGS takes over until the gradient has fallen a hundredfold; then Newton again. So it
+       to some far basin): L-BFGS takes over until the gradient has fallen thirtyfold; then Newton again. So it
        does where two steps on end gain less than half of what their models foretold.
     4. After six such rounds, or where Newton breaks down, L-BFGS finishes.
 
@@ -52,7 +53,7 @@ class Auto(Method):
     Parameters
     ----------
     patience : int, optional
-        Inner iterations with the diagonal before a preconditioner is built: 150 up to 4 000 unknowns, 80 beyond, and
+        Inner iterations with the diagonal before a preconditioner is built: 150 up to 4 000 unknowns, 95 beyond, and
         40 on a graph of more than 4 000 that is nearly a tree. About what a solve with one costs.
     preconditioner : Preconditioner, optional
         To use instead of the one chosen.
@@ -85,7 +86,7 @@ class Auto(Method):
                 return remark
             why = "far from quadratic" if report.status is Status.NOT_QUADRATIC else "not convex"
             remark = f"{why} on the way, so L-BFGS took turns with Newton"
-            yield Stage(LBFGS(), stop=GradientNorm(relative=1e-2) | settled(tolerance), name="lbfgs")
+            yield Stage(LBFGS(), stop=GradientNorm(relative=_FALLEN) | settled(tolerance), name="lbfgs")
         yield Stage(LBFGS(), stop=settled(tolerance), name="lbfgs")
         return remark
 

@@ -38,7 +38,7 @@ _SAFE, _SAFER = 1.5, 4.0  # times what is left to gain by the largest ratio; the
 _MARGIN = 0.8  # of the reduction that would do for good: what a solve foresees of its end is off by a fifth
 _LEVEL = 1e-10  # curvature, against the largest, that is neither up nor down where a saddle point is looked for
 _GROWTH = 3.0  # of the radius after a good step that it cut
-_POOR = 0.5  # of the decrease that the model foretold, where it was wrong
+_POOR, _NOISE = 0.5, 1e-10  # of the decrease that a model foretold, where it was wrong; of the energy, where that tells
 
 
 @dataclass
@@ -206,7 +206,8 @@ class NewtonCG(Minimizer):
         state.decrement = math.nan
         self._forcing.compare(before - solver.decrease if length == 1.0 else math.nan, before, state.energy)
         self._adapt_radius(length)
-        self._poor = self._poor + 1 if before - state.energy < _POOR * solver.decrease else 0
+        tells = solver.decrease > _NOISE * abs(before)
+        self._poor = self._poor + 1 if tells and before - state.energy < _POOR * solver.decrease else 0
         if 0 < self.poor_steps <= self._poor:
             state.status = Status.NOT_QUADRATIC
             return

@@ -1,0 +1,104 @@
+"""What auto does on energies that Newton's method with multigrid is not made for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import evenflow as ef
+from evenflow.gallery import er, from_spec, lattice
+from evenflow.minimizer import NewtonCG
+
+
+def rounded_total_variation(graph: ef.Graph, width: float = 1e-2) -> tuple[ef.Energy, np.ndarray]:
+    """Smoothing of noise that keeps jumps, and the noise."""
+    noise = np.random.default_rng(0).normal(size=graph.n_nodes)
+    energy = ef.Energy(
+        graph,
+        pair=lambda d: ef.sqrt(d**2 + width**2),
+        node=lambda w, b: 0.5 * (w - b) ** 2,
+        node_data={"b": noise},
+    )
+    return energy, noise
+
+
+def stages(result: ef.Result) -> list[tuple[str, str]]:
+    return [(stage.name, stage.status.name) for stage in result.stages]
+
+
+def test_lbfgs_takes_over_where_models_are_wrong() -> None:
+    energy, start = rounded_total_variation(lattice(25, 25))
+    result = ef.minimize(energy, start, tolerance=1e-9)
+    assert stages(result)[:2] == [("newton", "NOT_QUADRATIC"), ("lbfgs", "CONVERGED")]
+    assert result.stages[0].steps == 2
+    assert result.status is ef.Status.CONVERGED
+    assert "far from quadratic on the way" in result.message
+    newton = ef.minimize(energy, start, method="newton-cg", tolerance=1e-9)
+    assert result.energy == pytest.approx(newton.energy, rel=2e-9)
+    assert result.counts.gradient + 2 * result.counts.hvp < newton.counts.gradient + 2 * newton.counts.hvp
+
+
+def test_poor_steps_are_counted_through_a_resume(tmp_path: Path) -> None:
+    energy, start = rounded_total_variation(lattice(12, 12))
+    method = ef.Direct(NewtonCG(poor_steps=4), stop=ef.Decrement(1e-9))
+    whole = ef.minimize(energy, start, method=method)
+    assert (whole.status, whole.stages[0].steps) == (ef.Status.NOT_QUADRATIC, 4)
+    part = tmp_path / "part.npz"
+    ef.minimize(energy, start, method=method, max_iterations=3, checkpoint=part)
+    rest = ef.resume(part, max_iterations=100)
+    assert rest.status is ef.Status.NOT_QUADRATIC
+    np.testing.assert_array_equal(rest.w, whole.w)
+
+
+def test_poor_steps_are_a_number() -> None:
+    with pytest.raises(ef.InputError, match="poor_steps=-1"):
+        NewtonCG(poor_steps=-1)
+
+
+def test_a_random_network_of_phases_is_left_to_the_diagonal() -> None:
+    graph = er(3_000, seed=0).largest_component()
+    start = 0.1 * np.random.default_rng(0).normal(size=graph.n_nodes)
+    result = ef.minimize(ef.Kuramoto(graph), start, tolerance=1e-10)
+    assert "the diagonal sufficed" in result.message
+    assert result.energy == pytest.approx(-2.0 * graph.n_edges, rel=1e-9)
+
+
+def test_couplings_that_change_are_moved_before_anything_is_built() -> None:
+    graph = lattice(60, 60)
+    start = 0.1 * np.random.default_rng(0).normal(size=graph.n_nodes)
+    assert "built at once" not in ef.minimize(ef.Kuramoto(graph), start, tolerance=1e-10).message
+    chain = from_spec("ring:3000")  # eliminated almost to the end, which costs nothing
+    start = 0.1 * np.random.default_rng(0).normal(size=chain.n_nodes)
+    assert "built at once" in ef.minimize(ef.Kuramoto(chain), start, tolerance=1e-10).message
+
+
+def test_a_nearly_dense_hessian_is_not_built() -> None:
+    graph = er(400, seed=0).largest_component()
+    energy = ef.HopfKuramoto(graph, s1=1.0, s2=1.0, loss="potential")
+    start = 0.1 * np.random.default_rng(0).normal(size=graph.n_nodes)
+    result = ef.minimize(energy, start, tolerance=1e-9)
+    assert stages(result) == [("lbfgs", "CONVERGED")]
+    assert result.counts.hessian == 0
+    newton = ef.minimize(energy, start, method="newton-cg", tolerance=1e-10)
+    assert result.energy - newton.energy <= 1e-9 * abs(newton.energy)
+    # at a stationary point L-BFGS has nothing to say; Newton looks whether it is a minimum
+    assert stages(ef.minimize(energy, np.zeros(graph.n_nodes)))[-1] == ("newton", "CONVERGED")
+
+
+@pytest.mark.parametrize(("with_graph", "steps"), [(True, 25), (False, 200)])
+def test_torch_energies_are_begun_by_lbfgs(with_graph: bool, steps: int) -> None:
+    graph = lattice(30, 30)
+    i, j = torch.tensor(graph.edges.T)
+    goal = torch.tensor(np.random.default_rng(0).normal(size=900))
+    energy = ef.TorchEnergy(
+        lambda w: ((w[i] - w[j]) ** 2).sum() + 1e-5 * ((w - goal) ** 2).sum(),
+        shape=(900,),
+        graph=graph if with_graph else None,
+    )
+    start = np.random.default_rng(1).normal(size=900)
+    result = ef.minimize(energy, start, tolerance=1e-12)
+    assert (result.stages[0].name, result.stages[0].steps) == ("lbfgs", steps)
+    assert result.stages[-1].name == "newton"
