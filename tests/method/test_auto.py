@@ -102,3 +102,14 @@ def test_torch_energies_are_begun_by_lbfgs(with_graph: bool, steps: int) -> None
     result = ef.minimize(energy, start, tolerance=1e-12)
     assert (result.stages[0].name, result.stages[0].steps) == ("lbfgs", steps)
     assert result.stages[-1].name == "newton"
+
+
+@pytest.mark.parametrize("strength", [1e-3, 1.0])
+@pytest.mark.parametrize("spec", ["ba:2500", "sbm:10x250"])
+def test_what_moves_alike_is_not_overlooked(spec: str, strength: float) -> None:
+    """On a random network that little holds, all that is left to gain after a few iterations is one slow mode."""
+    graph = from_spec(spec).largest_component()
+    energy = ef.HeatDiffusion(graph, hot=[0, 1], cold=[graph.n_nodes - 2, graph.n_nodes - 1], strength=strength)
+    result = ef.minimize(energy, tolerance=1e-4)
+    exact = ef.minimize(energy, result.w, tolerance=1e-12).energy
+    assert result.energy - exact <= 1e-4 * exact

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Metric", "Source"]
 
 Source = Literal["hessian", "curvature"]
+_NO_BEND = 1e-10  # of the sum of the diagonal: round-off
 
 
 @dataclass
@@ -254,6 +255,13 @@ class Metric:
         if self.inverse is not None:
             return 1.0 / self.inverse.take(terms.where)
         return np.abs(self._diagonal.take(terms.where))
+
+    def gain_alike(self, gradient: FloatArray) -> float:
+        """Energy that moving all unknowns alike would gain: often the slowest mode, and one that a diagonal hides."""
+        if self.matrix is None:
+            return 0.0
+        slope, bend = float(gradient.sum()), float(self.matrix.data.sum())
+        return 0.5 * slope * slope / bend if bend > _NO_BEND * float(self._diagonal.sum()) else 0.0
 
     def drift_at(self, problem: Problem, theta: FloatArray) -> float:
         """The same for the matrix at ``theta``."""

@@ -72,8 +72,9 @@ class NewtonCG(Minimizer):
     ``state.decrement`` estimates the energy left to gain at the new point by s c g . P^-1 g, with c the largest ratio
     that the recent inner solves have shown: what one gained from a residual on, beside its square in the norm of P^-1.
     The factor s is 1.5, and 4 with the diagonal, or nothing, as P: there the slowest modes show late, and a solve that
-    has not met them takes too little to be left. It is nan while the solves end at the boundary, at negative curvature,
-    or where the preconditioner no longer fits.
+    has not met them takes too little to be left. The slowest is often that all unknowns move alike; c is no less than
+    what that alone would gain. The estimate is nan while solves end at the boundary, at negative curvature, or where
+    the preconditioner no longer fits.
 
     Parameters
     ----------
@@ -354,6 +355,8 @@ class NewtonCG(Minimizer):
             self._verified, state.decrement = False, math.nan
             return
         self._remainder.learn()
+        if self._metric.is_diagonal:
+            self._remainder.known = max(self._remainder.known, self._metric.gain_alike(state.gradient) / after)
         state.decrement = self._care * after * self._remainder.known
 
     @property
