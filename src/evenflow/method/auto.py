@@ -20,10 +20,10 @@ __all__ = ["Auto"]
 
 _POOR_STEPS = 2  # on end that gain less than half of what they promised
 _ROUNDS = 6  # of L-BFGS out of a region where Newton does not get on before it is left to finish alone
-# Inner iterations before a preconditioner is built, about what a solve with it takes in all, measured on heat: on small
-# graphs, beyond, and where the graph is nearly a tree.
+# Inner iterations before a preconditioner is built, about what a solve with it takes in all, measured: on small graphs,
+# beyond, and where the graph is nearly a tree or neighbours of neighbours share a term.
 _SMALL = 4_000
-_PATIENCE_SMALL, _PATIENCE_LARGE, _PATIENCE_TREE = 150, 95, 40
+_PATIENCE_SMALL, _PATIENCE_LARGE, _PATIENCE_SHORT = 150, 95, 40
 _FALLEN = 0.03  # of the gradient, when Newton is tried again
 _FIRST, _FIRST_ALONE = 25, 200  # steps of L-BFGS where products cost gradients; with a preconditioner to come, without
 _SURELY = 0.1  # of the tolerance, where L-BFGS alone says that it is met
@@ -53,8 +53,9 @@ class Auto(Method):
     Parameters
     ----------
     patience : int, optional
-        Inner iterations with the diagonal before a preconditioner is built: 150 up to 4 000 unknowns, 95 beyond, and
-        40 on a graph of more than 4 000 that is nearly a tree. About what a solve with one costs.
+        Inner iterations with the diagonal before a preconditioner is built: 150 up to 4 000 unknowns, 95 beyond, 40 on
+        a graph of more than 4 000 that is nearly a tree, and where neighbours of neighbours share a term. About what a
+        solve with one costs.
     preconditioner : Preconditioner, optional
         To use instead of the one chosen.
     name : str
@@ -103,12 +104,11 @@ class Auto(Method):
     @staticmethod
     def _wait(energy: BaseEnergy) -> int:
         """About what a preconditioner costs, in inner iterations with the diagonal."""
-        graph = energy.graph
-        if energy.size <= _SMALL:
-            return _PATIENCE_SMALL
-        if graph is not None and graph.n_edges < 1.25 * graph.n_nodes:
-            return _PATIENCE_TREE  # most of it is eliminated, which costs little
-        return _PATIENCE_LARGE
+        graph, small = energy.graph, energy.size <= _SMALL
+        thin = graph is not None and graph.n_edges < 1.25 * graph.n_nodes  # most is eliminated, which costs little
+        if energy.reach > 1 or (thin and not small):
+            return _PATIENCE_SHORT
+        return _PATIENCE_SMALL if small else _PATIENCE_LARGE
 
     def _choose(self, energy: BaseEnergy) -> tuple[Preconditioner | None, str]:
         """The preconditioner to build if one pays, and a remark on the choice."""
