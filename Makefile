@@ -33,6 +33,7 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/kernels.py
 	$(BIN)/python benchmarks/two_stage.py
 	$(BIN)/python benchmarks/local_minima.py
+	$(BIN)/python benchmarks/energies.py
 	$(BIN)/python benchmarks/diffusion.py
 	$(BIN)/python benchmarks/anatomy.py
 	$(BIN)/python benchmarks/kill.py

@@ -200,6 +200,29 @@ def test_a_beaten_reference_is_replaced_and_told(heat, minimum):
     assert comparison.rows[0].status == "reached"
 
 
+def test_a_reference_beaten_again_and_again_ends_in_rows():
+    """Runs that stopped at a reference that is too high are made again a few times, and then shown as they are."""
+    washboard = ef.Energy(
+        ef.gallery.lattice(3, 3), pair=lambda d: d**2, node=lambda w: 1.0 - ef.cos(w) - 0.05 * w, initial=np.zeros(9)
+    )
+    depth = 0
+
+    def deeper(run, w0):
+        nonlocal depth
+        depth += 1
+        run.visit(w0 + 2.0 * np.pi * depth)
+        return w0 + 2.0 * np.pi * depth
+
+    class Other(Scripted):
+        name: ClassVar[str] = "other"
+
+    contestants = [Scripted(deeper), Other(deeper)]  # each goes below what the other has reached
+    comparison = compare(washboard, contestants, max_seconds=2.0, repeats=1, warmup_seconds=0.0)
+    assert [row.method for row in comparison.rows] == ["scripted", "other"]
+    assert min(row.energy for row in comparison.rows) == comparison.reference
+    assert depth > 2
+
+
 def test_skips_with_a_reason():
     energy = ef.TorchEnergy(lambda w: (w**2).sum(), shape=(5,))
     rows = compare(energy, ["newton-superlu", "large-steps"], reference=0.0, repeats=1).rows

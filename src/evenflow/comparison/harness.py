@@ -169,7 +169,7 @@ class Harness:
     def measure(self, entries: Sequence[Entry], repeats: int) -> None:
         """Run everything; again where a lower energy than the reference turned up after a run had stopped at it."""
         pending = [(entry, seed) for entry in entries if entry.refusal is None for seed in self.starts]
-        for _ in range(_PASSES):
+        for passes_left in reversed(range(_PASSES)):
             for turn in range(repeats if repeats == 1 else _OFTEN * repeats):
                 if turn < repeats or turn % _RARELY == 0:
                     self._time_passes()
@@ -177,7 +177,7 @@ class Harness:
                 made = [self._measure_once(entry, seed, turn, repeats) for entry, seed in order]
                 if not any(made):
                     break
-            if not self._beaten(entries):
+            if not self._beaten(entries) or passes_left == 0:
                 return
             goal = self.threshold(self.targets[-1])
             pending = [
