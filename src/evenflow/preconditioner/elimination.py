@@ -110,8 +110,8 @@ def elimination_order(ptr, idx):  # type: ignore[no-untyped-def]
         first = np.full(n, -1, np.int32)  # of the two edges of a node inside a chain
         for h in range(2 * m):
             i = ends[h]
-            if degree[i] == 2 and first[i] < 0 and degree[ends[h ^ 1]] >= 0:
-                first[i] = h >> 1
+            found = (degree[i] == 2) & (first[i] < 0) & (degree[ends[h ^ 1]] >= 0)  # no branch could foretell it
+            first[i] = h >> 1 if found else first[i]
         for i in range(n):
             if degree[i] != 2 or first[i] < 0:
                 continue  # a node whose degree fell to two by a loop waits for the next level

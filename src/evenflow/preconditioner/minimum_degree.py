@@ -108,8 +108,7 @@ def _sort_rows(order, l_ptr, l_idx):  # type: ignore[no-untyped-def]
         c_ptr[turn[j] + one] += np.uint32(1)
     for k in range(n):
         c_ptr[k + one] += c_ptr[k]
-    c_row = np.empty(len(l_idx), np.uint32)
-    c_slot = np.empty(len(l_idx), np.uint32)
+    c_row, column, c_slot = np.empty_like(l_idx), np.empty_like(l_idx), np.empty_like(l_idx)
     place = c_ptr[:-1].copy()
     t = np.uint64(0)
     for k in range(n):
@@ -118,19 +117,16 @@ def _sort_rows(order, l_ptr, l_idx):  # type: ignore[no-untyped-def]
             p = turn[l_idx[t]]
             s = place[p]
             c_row[s] = k
+            column[s] = p
             place[p] = s + np.uint32(1)
             t = after(t)
     place[:] = l_ptr[:-1]
-    s = np.uint64(0)
-    for p in range(n):
-        end = c_ptr[p + one]
-        while s < end:
-            k = c_row[s]
-            t = place[k]
-            l_idx[t] = order[p]
-            c_slot[s] = t
-            place[k] = t + np.uint32(1)
-            s = after(s)
+    for s in range(np.uint64(len(l_idx))):  # entry by entry: lengths of columns are no more to be foretold
+        k = c_row[s]
+        t = place[k]
+        l_idx[t] = order[column[s]]
+        c_slot[s] = t
+        place[k] = t + np.uint32(1)
     return turn, c_ptr, c_row, c_slot
 
 
@@ -183,10 +179,11 @@ def minimum_degree(ptr, idx):  # type: ignore[no-untyped-def]
         edges = 0
         for e in range(len(ends) // 2):
             a, b = number[ends[2 * e]], number[ends[2 * e + 1]]
-            if a >= 0 and b >= 0:
-                neighbours[a, b // _WORD] |= np.uint64(1) << np.uint64(b % _WORD)
-                neighbours[b, a // _WORD] |= np.uint64(1) << np.uint64(a % _WORD)
-                edges += 1
+            stays = (a >= 0) & (b >= 0)  # no branch could foretell it
+            a, b, bit = max(a, 0), max(b, 0), np.uint64(stays)
+            neighbours[a, b // _WORD] |= bit << np.uint64(b % _WORD)
+            neighbours[b, a // _WORD] |= bit << np.uint64(a % _WORD)
+            edges += stays
         fits = _eliminate_core(neighbours, node, order, count, l_ptr, l_idx, entries + _ENTRIES * edges)
     if not fits:
         none = place[:0]
@@ -194,9 +191,10 @@ def minimum_degree(ptr, idx):  # type: ignore[no-untyped-def]
     l_idx = l_idx[: l_ptr[n]].copy()
     turn, c_ptr, c_row, c_slot = _sort_rows(order, l_ptr, l_idx)
     for e in range(m):
-        a, b = ends[2 * e], ends[2 * e + 1]
-        first, second = (a, b) if turn[a] < turn[b] else (b, a)
-        t = np.int64(l_ptr[turn[first]])
+        p, q = turn[ends[2 * e]], turn[ends[2 * e + 1]]
+        second = order[max(p, q)]
+        t = np.int64(l_ptr[min(p, q)])
+        t += l_idx[t] != second  # most rows have one or two
         while l_idx[t] != second:
             t += 1
         place[e] = t
