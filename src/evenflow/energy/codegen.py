@@ -75,7 +75,7 @@ class Generator(HessianSource):
                 targets.insert(0, "energy +=")
                 results.insert(0, energy)
             w("energy = 0.0")
-            with w.block("if phase & 4:"), self._row_loop():
+            with w.block("if phase & 4:"), self._row_loop(self.turn):
                 self._load_row(results, self._with_squares(accumulators))
                 self._slot_loop(accumulators, self.turn)
                 self._assign(targets, results, "r")
@@ -107,7 +107,7 @@ class Generator(HessianSource):
         """Neighbourhood sums s_i and what later rows need of them: P = dF/ds and, for products, Q = d2F/ds2 ds."""
         w, d = self.out, self.d
         w("outer_energy = 0.0")
-        with w.block("if phase & 2:"), self._row_loop():
+        with w.block("if phase & 2:"), self._row_loop(self.turn):
             accumulators: list[Any] = []
             sums = [d.factor(phi).evaluate(accumulators) for phi, _, _ in d.phi]
             slopes = []

@@ -33,7 +33,7 @@ class HessianSource(RowSource):
             self._fill_node_functions()
             if len(self.sums):
                 self._weights_phase()
-            with w.block("if phase & 4:"), w.block("for i in range(np.uint64(start), np.uint64(stop)):"):
+            with w.block("if phase & 4:"), self._row_loop("i"):
                 node = [d.node_hessian[c][b] for c, b in self._upper]
                 self._load_row(node, self._with_squares([*self._slot_curvature(), *self._slopes()]))
                 self._fill_row()
@@ -101,7 +101,7 @@ class HessianSource(RowSource):
         w("@njit(**OPTIONS)")
         with w.block(self._signature("couplings", ["data", "row_sum", "middle"])):
             self._prelude()
-            with w.block("for i in range(np.uint64(start), np.uint64(stop)):"):
+            with self._row_loop("i"):
                 self._fill_row()
                 w("middle[i] = diagonal")
                 for q, (c, b) in enumerate(self._upper):
@@ -116,7 +116,7 @@ class HessianSource(RowSource):
         with w.block(self._signature("hessian", ["w", "data", "row_sum", "middle"])):
             self._prelude()
             self._fill_node_functions()
-            with w.block("if phase & 4:"), w.block("for i in range(np.uint64(start), np.uint64(stop)):"):
+            with w.block("if phase & 4:"), self._row_loop("i"):
                 node = [d.node_hessian[c][b] for c, b in self._upper]
                 self._load_row(node, [])
                 self._assign(
@@ -138,7 +138,7 @@ class HessianSource(RowSource):
         with w.block(self._signature("series", ["w", "row_sum", "second", "third", "fourth"])):
             self._prelude()
             self._fill_node_functions()
-            with w.block("if phase & 4:"), w.block("for i in range(np.uint64(start), np.uint64(stop)):"):
+            with w.block("if phase & 4:"), self._row_loop("i"):
                 node = d.node_hessian[0][0]
                 self._load_row([node, *d.node_series], [])
                 # the second apart, so that it is to the last bit what the Hessian has
@@ -161,7 +161,7 @@ class HessianSource(RowSource):
 
     def _weights_phase(self) -> None:
         w, d = self.out, self.d
-        with w.block("if phase & 2:"), w.block("for i in range(np.uint64(start), np.uint64(stop)):"):
+        with w.block("if phase & 2:"), self._row_loop("i"):
             accumulators: list[Any] = []
             sums = [d.factor(phi).evaluate(accumulators) for phi, _, _ in d.phi]
             outer = [*d.outer_gradient, *(e for row in d.outer_hessian for e in row)]

@@ -159,11 +159,11 @@ class RowSource:
             self.out(f"{target} {self.printer.doprint(e)}")
 
     @contextmanager
-    def _row_loop(self) -> Iterator[None]:
-        """Write the loop over the rows of all kernels but those of the Hessian."""
-        with self.out.block(f"for {self.turn} in range(np.uint64(start), np.uint64(stop)):"):
-            if self.turn != "i":
-                self.out(f"i = np.uint64(order[{self.turn}])")
+    def _row_loop(self, turn: str) -> Iterator[None]:
+        """Write the loop over rows i, counted by a ``turn``."""
+        with self.out.block(f"for {turn} in range(np.uint64(start), np.uint64(stop)):"):
+            if turn != "i":
+                self.out(f"i = np.uint64(order[{turn}])")
             yield
 
     def _slot_loop(self, accumulators: list[Any], turn: str) -> None:

@@ -96,7 +96,7 @@ class Auto(Method):
         """Whether neighbours of neighbours share a term and few steps lead anywhere."""
         if energy.graph is None or energy.reach == 1:
             return False
-        from evenflow.minimizer.remoteness import is_close_knit
+        from evenflow.preconditioner.growth import is_close_knit
 
         indptr, indices, _ = energy.graph.rows
         return is_close_knit(indptr.astype(np.uint32), indices.astype(np.uint32))

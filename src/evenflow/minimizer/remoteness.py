@@ -1,7 +1,4 @@
-"""Remoteness: how many nodes are far from everything that holds them, a forecast for conjugate gradients.
-
-And whether anything can be far in a graph at all.
-"""
+"""Remoteness: how many nodes are far from everything that holds them, a forecast for conjugate gradients."""
 
 from __future__ import annotations
 
@@ -14,13 +11,11 @@ from numba import njit
 from evenflow.energy.base import FloatArray
 from evenflow.minimizer.linear_algebra import Rows
 
-__all__ = ["is_close_knit", "remoteness"]
+__all__ = ["remoteness"]
 
 _HELD = 0.05  # of a diagonal entry, beyond the couplings of its row: such a node is held by a term of its own
 _SAMPLES = 64  # at most; fewer in a small matrix, so that none is looked at often
 _NEAR = 200  # nodes looked at around each
-
-_STEPS, _MANY = 12, 20_000  # within so many edges of a node are half of all nodes, or so many, in a close-knit graph
 
 UintArray = npt.NDArray[np.uint32]
 
@@ -91,52 +86,3 @@ def remoteness(rows: Rows, data: FloatArray, enough: float = math.nan) -> float:
     n = len(rows.indptr) - 1
     count = min(n // _NEAR + 1, _SAMPLES)
     return max(int(_count_remote(rows.indptr, rows.indices, data, count, enough * count)), 0) / count
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _are_near(indptr: UintArray, indices: UintArray, first: int, steps: int, many: int) -> bool:
-    """Whether ``many`` nodes are within so many steps of the first, breadth first."""
-    seen = np.zeros(len(indptr) - 1, np.bool_)
-    queue = np.empty(many, np.uint32)
-    queue[0] = first
-    seen[first] = True
-    at, end = 0, 1
-    for _ in range(steps):
-        last = end
-        while at < last:
-            i = queue[at]
-            at += 1
-            for k in range(indptr[i], indptr[i + np.uint32(1)]):
-                j = indices[k]
-                if not seen[j]:
-                    if end == many:
-                        return True
-                    seen[j] = True
-                    queue[end] = j
-                    end += 1
-    return False
-
-
-def is_close_knit(indptr: UintArray, indices: UintArray) -> bool:
-    """Whether half of all nodes are near the middle one, as on a random graph, where news is everywhere soon.
-
-    There the diagonal does even if nothing holds the nodes but each other. Hierarchies in which half of the nodes are
-    leaves are the exception: they are slow for all that.
-
-    Parameters
-    ----------
-    indptr, indices : ndarray of uint32
-        Rows of the graph, or of a matrix on it.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from evenflow import gallery
-    >>> for spec in ("er:3000", "lattice:50x60"):
-    ...     indptr, indices, _ = gallery.from_spec(spec).rows
-    ...     is_close_knit(indptr.astype(np.uint32), indices.astype(np.uint32))
-    True
-    False
-    """
-    n = len(indptr) - 1
-    return bool(_are_near(indptr, indices, n // 2, _STEPS, max(1, min(n // 2, _MANY))))

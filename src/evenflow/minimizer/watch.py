@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from evenflow.minimizer.metric import Metric
 from evenflow.minimizer.model import Model
-from evenflow.minimizer.remoteness import is_close_knit, remoteness
+from evenflow.minimizer.remoteness import remoteness
 from evenflow.minimizer.steihaug import End, Steihaug
+from evenflow.preconditioner.growth import is_close_knit
 from evenflow.preconditioner.ties import spans_decades
 
 __all__ = ["Watch"]
