@@ -25,7 +25,7 @@ def test_reaches_the_first_target(name, heat, minimum, near):
     # Muon's steps are as long as its learning rate: at the wrong one it stays away for ever, so that its trials may
     # not be cut short, as they would be on a busy machine.
     muon = name == "muon"
-    last = 5e-2 if muon else 1e-4 if name in FIRST_ORDER else 1e-8
+    last = 1e-2 if muon else 1e-4 if name in FIRST_ORDER else 1e-8
     row = compare(
         heat,
         [name],
