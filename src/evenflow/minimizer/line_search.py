@@ -17,6 +17,7 @@ __all__ = ["LineSearch"]
 _EPS = 2.2e-16
 _WIDEST = 10.0  # largest factor between two trial steps while no upper end is known
 _PATIENCE = 3  # trials that only round-off can explain before it is believed
+_CREDIBLE = 10_000  # units in the last place that round-off may explain at most; [2]_ allows 1e-6 of the energy
 
 
 @dataclass
@@ -122,7 +123,7 @@ class LineSearch:
         """Narrow or widen the range of steps after a first trial that did not serve."""
         f0, c1, c2 = state.energy, self.decrease, self.curvature
         root = math.sqrt(direction.size)  # sums of n terms round off like this
-        credible = _EPS * (100 + 4 * root) * self.scale
+        credible = _EPS * (_CREDIBLE + 4 * root) * self.scale
         self._tolerance = max(self.noise, _EPS * (8 + root) * abs(f0))
         before = low = _End(0.0, f0, slope)
         high: _End | None = None
