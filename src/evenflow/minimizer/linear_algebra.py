@@ -6,6 +6,7 @@ the short loops over CSR rows may not, because that makes them slower.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -205,14 +206,16 @@ class Rows:
         _dominating_diagonal(self.indptr, data, diagonal)
 
     def uniform(self, data: FloatArray) -> UniformRows:
-        """The matrix as :func:`~evenflow.minimizer.uniform_rows.uniform_product` takes it; costs two or three.
+        """The matrix as :mod:`~evenflow.minimizer.uniform_rows` takes it; costs two or three products.
 
-        ``NOT_UNIFORM`` where its couplings differ, or the memory is what a product waits for.
+        ``NOT_UNIFORM`` where its couplings differ.
         """
-        coupling = np.nan if self.scattered else float(common_coupling(data, self.diagonal))
-        if np.isnan(coupling):
+        coupling = float(common_coupling(data, self.diagonal))
+        if math.isnan(coupling):
             return NOT_UNIFORM
-        if self._sorted is None:
+        if self._sorted is None and self.scattered:
+            self._sorted = NOT_UNIFORM[:3]
+        elif self._sorted is None:
             order, groups = sort_rows(self.indptr)
             self._sorted = order, groups, columns_in_turn(self.indptr, self.indices, order)
         diagonal = np.empty(len(self.diagonal))

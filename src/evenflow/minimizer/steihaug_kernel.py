@@ -15,7 +15,7 @@ from evenflow.energy.base import FloatArray
 from evenflow.minimizer.linear_algebra import IntArray, cg_direction, spmv_dot
 from evenflow.minimizer.node_terms import bend_along, follow, follow_secant, least_along, settle_along, take_secant
 from evenflow.minimizer.remainder import largest_ratio
-from evenflow.minimizer.uniform_rows import UniformRows, uniform_product
+from evenflow.minimizer.uniform_rows import UniformRows, scattered_product, uniform_product
 from evenflow.preconditioner.cycle import CycleArguments, run_cycle
 
 __all__ = [
@@ -308,6 +308,8 @@ def solve_diagonal(
         squares[k] = c[RZ]
         if uniform[0].size > 0:
             kappa = uniform_product(*uniform, d, Hd)
+        elif uniform[4].size > 0:
+            kappa = scattered_product(indptr, indices, uniform[3], uniform[4], d, Hd)
         else:
             kappa = spmv_dot(indptr, indices, data, scattered, d, Hd)
         end = _choose_length(c, kappa, radius, d, x, where, third, fourth)

@@ -1,7 +1,8 @@
-"""Products with a matrix whose couplings are all equal: its rows are sorted by their lengths.
+"""Products with a matrix whose couplings are all equal, whose values need not be read.
 
-So a processor waits neither for the values of the couplings, which need not be read, nor for the end of a row, which
-comes where that of the last one came.
+Its rows are sorted by their lengths, so that a processor does not wait for the end of a row either, which comes where
+that of the last one came. Where the vector outgrows the cache and neighbours are far from each other, it is its entries
+that a processor waits for: there the rows stay where they are, and entries are asked for ahead of their turn.
 """
 
 from __future__ import annotations
@@ -13,15 +14,19 @@ import numpy.typing as npt
 from numba import njit
 
 from evenflow.energy.base import FloatArray
+from evenflow.energy.locality import AHEAD
+from evenflow.energy.prefetch import prefetch
 from evenflow.energy.short_loop import after
 
-__all__ = ["NOT_UNIFORM", "UniformRows", "columns_in_turn", "common_coupling", "uniform_product"]
+__all__ = ["NOT_UNIFORM", "UniformRows", "columns_in_turn", "common_coupling", "scattered_product", "uniform_product"]
 
 IntArray = npt.NDArray[Any]
 UniformRows = tuple[IntArray, IntArray, IntArray, float, FloatArray]
-"""The row of each turn, groups of equally long rows, columns, the coupling, and the diagonal."""
+"""The row of each turn, groups of equally long rows, columns (all empty where rows stay), coupling and diagonal."""
 
 NOT_UNIFORM: UniformRows = np.empty(0, np.uint32), np.empty((0, 2), np.int64), np.empty(0, np.uint32), 0.0, np.empty(0)
+
+_FURTHER = AHEAD * 3 // 2  # an entry is done with sooner than a slot of an energy
 
 _kernel = njit(cache=True, nogil=True, fastmath={"contract"}, error_model="numpy")
 _inlined = njit(nogil=True, fastmath={"contract"}, error_model="numpy", inline="always")
@@ -106,4 +111,25 @@ def uniform_product(order, groups, columns, coupling, diagonal, d, out):  # type
         else:
             total += _multiply_group(length, first, end, at, order, columns, coupling, diagonal, d, out)
         at += (end - first) * np.uint64(length)
+    return total
+
+
+@_kernel
+def scattered_product(indptr, indices, coupling, diagonal, d, out):  # type: ignore[no-untyped-def]
+    """Write A d to ``out`` and return d . A d, rows where they are, entries of d asked for ahead."""
+    one = np.uint64(1)
+    last = np.uint64(indices.size) - one
+    total = 0.0
+    k = np.uint64(0)
+    for i in range(np.uint64(d.size)):
+        end = indptr[i + one]
+        around = 0.0  # with d[i] itself
+        while k < end:
+            prefetch(d, indices[min(k + np.uint64(_FURTHER), last)])
+            around += d[indices[k]]
+            k = after(k)
+        here = d[i]
+        row = coupling * around + (diagonal[i] - coupling) * here
+        out[i] = row
+        total += row * here
     return total
