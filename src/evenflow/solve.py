@@ -119,7 +119,7 @@ class Budget:
 
 
 class Clock:
-    """Seconds of work; runs only between :meth:`start` and :meth:`stop`."""
+    """Seconds of work; runs only between :meth:`start` and :meth:`stop`, or inside ``with clock:``."""
 
     def __init__(self, seconds: float = 0.0) -> None:
         self._seconds = seconds
@@ -139,14 +139,12 @@ class Clock:
         """Seconds so far."""
         return self._seconds if self._since is None else self._seconds + time.perf_counter() - self._since
 
-    @contextlib.contextmanager
-    def running(self) -> Iterator[None]:
-        """Run during a block."""
+    def __enter__(self) -> Clock:
         self.start()
-        try:
-            yield
-        finally:
-            self.stop()
+        return self
+
+    def __exit__(self, *fault: object) -> None:
+        self.stop()
 
 
 @dataclass
@@ -241,7 +239,7 @@ class Solve:
         self.map = stage.reparametrization
         self.stage_rng = self._generator()
         began = self.clock.seconds
-        with self.clock.running():
+        with self.clock:
             self.map.setup(self.energy, self.stage_rng, self.counts)
             self.problem = Problem(self.energy, self.map, self.counts)
             self._check_fit(stage)
@@ -319,7 +317,7 @@ class Solve:
         """Step until a rule, a budget, the minimizer, the callback or the user ends the stage."""
         ended = self._conclude(stage, state, lambda state: self._reset_rule(stage.stop, state))
         while ended is None:
-            with self.clock.running():
+            with self.clock:
                 self._teleport(stage, state)
                 stage.minimizer.step(self.problem, state)
             state.steps += 1
@@ -349,7 +347,7 @@ class Solve:
 
     def _look_ahead(self, stage: Stage, state: State) -> None:
         """Let the minimizer say how much is left, and write it into the last row."""
-        with self.clock.running():
+        with self.clock:
             stage.minimizer.look_ahead(self.problem, state)
         self.history.amend(self.clock.seconds, state.energy, state.gradient_norm, state.decrement)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from evenflow.energy.base import BaseEnergy, FloatArray, HessianProduct
@@ -56,7 +57,7 @@ class Problem:
         """Whether Hessian products can be had (the map is linear)."""
         return self.map.linear
 
-    @property
+    @cached_property
     def has_hessian(self) -> bool:
         """Whether the sparse Hessian in theta can be assembled."""
         return self.is_identity and self.energy.sparse_hessian
@@ -96,17 +97,17 @@ class Problem:
 
         return product
 
-    @property
+    @cached_property
     def constant_couplings(self) -> bool:
         """Whether only the diagonal of the Hessian depends on theta (identity map only)."""
         return self.is_identity and self.energy.constant_couplings
 
-    @property
+    @cached_property
     def light_products(self) -> bool:
         """Whether products without the assembled Hessian read less memory than with it (identity map only)."""
         return self.is_identity and self.energy.light_products
 
-    @property
+    @cached_property
     def quartic(self) -> bool:
         """Whether its fourth-order expansion is the energy (identity map only)."""
         return self.is_identity and self.energy.quartic
