@@ -316,7 +316,8 @@ def speed_up(outcomes: list[tuple[Case, Comparison, float | None]], method: str,
 def growth(outcomes: list[tuple[Case, Comparison, float | None]]) -> list[str]:
     """Exponents of the cost of ``auto`` from 40 k nodes on, family by family: in seconds, in nodes passed over.
 
-    The second is that of the algorithm: in seconds even a pass grows faster than the graph, once states leave the cache.
+    The second is that of the algorithm: in seconds even a pass grows faster than the graph, once states leave the
+    cache.
     """
     import numpy as np
 
