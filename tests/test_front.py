@@ -241,3 +241,15 @@ def test_what_is_no_method_is_refused(method) -> None:
     energy = ef.HeatDiffusion(ef.gallery.lattice(6, 6), hot=[0], cold=[35])
     with pytest.raises(ef.InputError, match="method="):
         ef.minimize(energy, method=method)
+
+
+def test_report_is_computed_when_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[np.ndarray] = []
+    report = ef.HeatDiffusion.report
+    monkeypatch.setattr(ef.HeatDiffusion, "report", lambda self, w: asked.append(w) or report(self, w))
+    energy = ef.HeatDiffusion(ef.gallery.lattice(4, 4), hot=[0], cold=[15])
+    result = ef.minimize(energy)
+    assert not asked
+    assert result.report["temperature_max"] == result.w.max()
+    assert dict(result.report) == report(energy, result.w)
+    assert len(asked) == 1

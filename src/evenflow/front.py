@@ -17,7 +17,7 @@ from evenflow.memory import keep_freed_memory
 from evenflow.method import DEFAULT_TOLERANCE, Method, build_method
 from evenflow.minimizer import Minimizer
 from evenflow.progress import ProgressBar
-from evenflow.result import Result
+from evenflow.result import Observables, Result
 from evenflow.solve import Budget, Snapshot, Solve
 
 __all__ = ["minimize", "minimize_many", "resume"]
@@ -263,6 +263,6 @@ def _result(solve: Solve, method: Method, remark: str, torch_like: Any) -> Resul
         seconds=solve.clock.seconds,
         setup_seconds=solve.setup_seconds,
         seed=solve.seed,
-        report=solve.energy.report(w),
+        report=Observables(solve.energy, w),
         problem=solve.energy,
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +15,9 @@ from evenflow.status import Status
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from evenflow.energy.base import BaseEnergy
+    from evenflow.energy.base import BaseEnergy, FloatArray
 
-__all__ = ["Result", "StageReport"]
+__all__ = ["Observables", "Result", "StageReport"]
 
 
 @dataclass
@@ -49,6 +50,42 @@ class StageReport:
         return cls(**{**saved, "status": Status[saved["status"]]})
 
 
+class Observables(Mapping[str, float]):
+    """An energy's report on a point, computed when it is first read: that takes a few passes, which few want.
+
+    Parameters
+    ----------
+    energy : BaseEnergy
+    w : ndarray
+
+    Examples
+    --------
+    >>> import evenflow as ef
+    >>> energy = ef.Kuramoto(ef.gallery.ring(12))
+    >>> round(ef.minimize(energy).report["order_parameter"], 6)
+    1.0
+    """
+
+    def __init__(self, energy: BaseEnergy, w: FloatArray) -> None:
+        self._energy, self._w = energy, w
+
+    @cached_property
+    def _values(self) -> dict[str, float]:
+        return self._energy.report(self._w)
+
+    def __getitem__(self, name: str) -> float:
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return repr(self._values)
+
+
 @dataclass
 class Result:
     """Outcome of :func:`evenflow.minimize`.
@@ -75,8 +112,8 @@ class Result:
     setup_seconds : float
         The part of ``seconds`` that went into building maps and preconditioners.
     seed : int
-    report : dict of str to float
-        The energy's own observables at ``w``.
+    report : mapping of str to float
+        The energy's own observables at ``w``, computed when they are first read.
     problem : BaseEnergy or None
         The energy minimised (None after loading a result whose energy holds code).
     """
@@ -93,7 +130,7 @@ class Result:
     seconds: float
     setup_seconds: float
     seed: int
-    report: dict[str, float]
+    report: Mapping[str, float]
     problem: BaseEnergy | None = field(repr=False, default=None)
 
     @property
@@ -175,7 +212,7 @@ class Result:
             "seconds": self.seconds,
             "setup_seconds": self.setup_seconds,
             "seed": self.seed,
-            "report": self.report,
+            "report": dict(self.report),
             "problem": export_energy(self.problem),
         }
         write_archive(path, "result", tree)
