@@ -17,7 +17,7 @@ __all__ = ["LineSearch"]
 _EPS = 2.2e-16
 _WIDEST = 10.0  # largest factor between two trial steps while no upper end is known
 _PATIENCE = 3  # trials that only round-off can explain before it is believed
-_CREDIBLE = 10_000  # units in the last place that round-off may explain at most; Hager and Zhang allow 1e-6 of the energy
+_CREDIBLE = 10_000  # units in the last place that it may explain at most; Hager and Zhang allow 1e-6 of the energy
 
 
 @dataclass
