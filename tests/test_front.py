@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import threading
@@ -12,6 +13,7 @@ import pytest
 import torch
 
 import evenflow as ef
+from evenflow.interrupt import Interrupt
 from evenflow.minimizer import LBFGS, Adam, NewtonCG
 from evenflow.solve import Snapshot
 
@@ -124,6 +126,51 @@ def test_interrupt_returns_the_best_point(heat: ef.HeatDiffusion) -> None:
     result = ef.minimize(heat, method="adam", callback=interrupt)
     assert result.status is ef.Status.INTERRUPTED
     assert len(result.history) in (11, 12)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+class Interrupting(ef.TorchEnergy):
+    """Presses Ctrl-C at its fifth evaluation."""
+
+    calls = 0
+
+    def value_and_gradient(self, w: np.ndarray, out: np.ndarray | None = None) -> tuple[float, np.ndarray]:
+        self.calls += 1
+        if self.calls == 5:
+            signal.raise_signal(signal.SIGINT)
+        return super().value_and_gradient(w, out)
+
+
+@pytest.fixture
+def interrupting() -> Interrupting:
+    return Interrupting(lambda w: (w**4).sum(), shape=(3,), initial=np.ones(3))
+
+
+def test_interrupt_of_a_solve_that_has_taken_a_while(
+    interrupting: Interrupting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("evenflow.solve._BRIEF", 0.0)
+    result = ef.minimize(interrupting, method="sgd", progress=False)
+    assert result.status is ef.Status.INTERRUPTED
+    assert result.counts.gradient == 5
+
+
+def test_interrupt_ends_a_loop_of_brief_solves(interrupting: Interrupting, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("evenflow.solve._BRIEF", math.inf)
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        ef.minimize(interrupting, method="sgd", progress=False)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_second_interrupt_does_not_wait_for_the_step() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with Interrupt() as interrupt:
+        interrupt.listen()
+        signal.raise_signal(signal.SIGINT)
+        assert interrupt.requested
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is before
 
 

@@ -14,7 +14,7 @@ import evenflow as ef
 SOURCE = Path(ef.__file__).parent
 HEAVY = ["torch", "matplotlib", "networkx", "sympy", "numba", "pyamg", "meshio", "pandas", "pyarrow", "typer", "rich"]
 ORDER = [
-    {"errors", "status", "memory", "fresh", "graph"},
+    {"errors", "status", "memory", "fresh", "interrupt", "graph"},
     {"gallery", "io"},
     {"energy"},
     {"preconditioner", "reparametrization", "minimizer", "stopping", "history", "progress", "result"},

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import MISSING, fields
 from functools import cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 __all__ = ["fresh"]
 
 T = TypeVar("T")
 
-_fields = cache(fields)
+
+@cache
+def _fields(kind: type) -> tuple[list[str], dict[str, Any], dict[str, Callable[[], Any]]]:
+    """Names of the options of a dataclass; what else its objects begin with: values, and what makes values."""
+    others = [field for field in fields(kind) if not field.init]
+    values = {field.name: field.default for field in others if field.default is not MISSING}
+    makers = {field.name: field.default_factory for field in others if field.default_factory is not MISSING}
+    return [field.name for field in fields(kind) if field.init], values, makers
 
 
 def fresh(options: T) -> T:
@@ -26,15 +34,14 @@ def fresh(options: T) -> T:
     >>> fresh(SGD(lr=0.5)).lr
     0.5
     """
+    names, values, makers = _fields(type(options))  # type: ignore[arg-type]
     other = object.__new__(type(options))
-    own = vars(other)
-    for field in _fields(type(options)):  # type: ignore[arg-type]
-        if field.init:
-            own[field.name] = getattr(options, field.name)
-        elif field.default_factory is not MISSING:
-            own[field.name] = field.default_factory()
-        elif field.default is not MISSING:
-            own[field.name] = field.default
+    given, own = vars(options), vars(other)
+    for name in names:
+        own[name] = given[name]
+    own.update(values)
+    for name, make in makers.items():
+        own[name] = make()
     check = getattr(other, "__post_init__", None)
     if check is not None:
         check()

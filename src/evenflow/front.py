@@ -107,8 +107,11 @@ def minimize(
         raise InputError(f"every={every}: expected a number of steps of at least 1")
     recipe = build_method(method, energy, gap, **options)
     start, torch_like = _start(w0, energy)
-    budget = Budget(target, gtol, max_seconds, max_iterations, max_evaluations)
-    settings = {"seed": seed, "tolerance": gap, "every": every, "budget": vars(budget).copy()}
+    budget = {
+        "target": target, "gtol": gtol, "max_seconds": max_seconds, "max_iterations": max_iterations,
+        "max_evaluations": max_evaluations,
+    }  # fmt: skip
+    settings = {"seed": seed, "tolerance": gap, "every": every, "budget": budget}
     solve, remark = _carry_out(energy, recipe, settings, checkpoint, callback, progress, start=start)
     return _result(solve, recipe, remark, torch_like)
 
@@ -232,7 +235,7 @@ def _start(w0: Any, energy: BaseEnergy) -> tuple[FloatArray | None, Any]:
     array = np.array(w0.detach().cpu().numpy() if torch_like is not None else w0, dtype=np.float64)
     if array.shape != energy.shape:
         raise InputError(f"w0 has shape {array.shape}, expected {energy.shape}: one state for each node")
-    if not np.isfinite(array).all():
+    if not math.isfinite(np.vdot(array, array)) and not np.isfinite(array).all():  # the first is fast
         where = np.argwhere(~np.isfinite(array))[0].tolist()
         raise InputError(f"w0{where} is {array[tuple(where)]}: every state must be finite")
     return array, torch_like

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import math
-import signal
-import threading
 import time
 import warnings
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +16,7 @@ from evenflow.energy.base import BaseEnergy, FloatArray
 from evenflow.errors import EvenflowWarning, InputError
 from evenflow.fresh import fresh
 from evenflow.history import Counts, History
+from evenflow.interrupt import Interrupt
 from evenflow.minimizer.base import Minimizer, State
 from evenflow.minimizer.problem import Problem
 from evenflow.reparametrization.base import Reparametrization
@@ -69,6 +67,7 @@ class Stage:
 
 
 _ROUND_OFF = 1e-14  # of an energy: where no more than this is left to gain, no step need lower it
+_BRIEF = 5e-3  # seconds: a solve that nobody watches and that is over sooner leaves Ctrl-C alone, which costs less
 
 Plan = Generator[Stage, StageReport, str]
 """A method at work: yields stages, is sent the report of each, returns a closing remark."""
@@ -209,14 +208,16 @@ class Solve:
         self.iterations = 0
         self.w: FloatArray | None = None  # best point of the stages before this one
         self.state: State | None = None
-        self._interrupted = False
+        self._interrupt = Interrupt()
 
     # ------------------------------------------------------------------ stages
 
     def run(self, plan: Plan, w0: FloatArray | None, resume: Callable[[Solve, Stage], State] | None = None) -> str:
         """Carry out a plan from ``w0`` (or the energy's own start); return the plan's closing remark."""
         # A run that blows up ends with a status, so NumPy need not warn as well.
-        with self._deferred_interrupt(), np.errstate(over="ignore", invalid="ignore"):
+        with self._interrupt, np.errstate(over="ignore", invalid="ignore"):
+            if self.callback is not None or self.progress is not None or self.save is not None:
+                self._interrupt.listen()
             try:
                 stage = next(plan)
                 for report in self.reports:
@@ -317,6 +318,8 @@ class Solve:
         """Step until a rule, a budget, the minimizer, the callback or the user ends the stage."""
         ended = self._conclude(stage, state, lambda state: self._reset_rule(stage.stop, state))
         while ended is None:
+            if self.clock.seconds > _BRIEF:
+                self._interrupt.listen()
             with self.clock:
                 self._teleport(stage, state)
                 stage.minimizer.step(self.problem, state)
@@ -391,7 +394,7 @@ class Solve:
                 stop = True
             if stop is True:
                 return Status.STOPPED_BY_CALLBACK, True
-        return (Status.INTERRUPTED, True) if self._interrupted else None
+        return (Status.INTERRUPTED, True) if self._interrupt.requested else None
 
     def _teleport(self, stage: Stage, state: State) -> None:
         """Let a symmetry move the point before the step, and evaluate it anew if it did."""
@@ -429,21 +432,3 @@ class Solve:
             save(self)
         except OSError as error:
             warnings.warn(f"checkpoint not written ({error}); the earlier one is kept", EvenflowWarning, stacklevel=2)
-
-    @contextlib.contextmanager
-    def _deferred_interrupt(self) -> Iterator[None]:
-        """Turn the first Ctrl-C into a request to stop after the step; the second raises KeyboardInterrupt."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-
-        def request(signum: int, frame: Any) -> None:
-            if self._interrupted:
-                raise KeyboardInterrupt
-            self._interrupted = True
-
-        before = signal.signal(signal.SIGINT, request)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGINT, before)

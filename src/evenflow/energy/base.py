@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
@@ -62,7 +63,7 @@ class BaseEnergy(ABC):
     shape: tuple[int, ...]
     fixed: tuple[npt.NDArray[np.int64], FloatArray] | None = None
 
-    @property
+    @cached_property
     def size(self) -> int:
         """Number of scalar unknowns, fixed ones included."""
         return int(math.prod(self.shape))

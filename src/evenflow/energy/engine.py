@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -143,7 +144,7 @@ class Engine:
 
         return product
 
-    @property
+    @cached_property
     def constant_couplings(self) -> bool:
         """Whether only the diagonal (d x d blocks) of the Hessian depends on w."""
         return self._kernels.has("couplings")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -79,7 +80,7 @@ class Minimizer(ABC):
     def init(self, problem: Problem, theta: FloatArray) -> State:
         """Evaluate the start. Takes ownership of ``theta``."""
         energy, gradient = problem.value_and_gradient(theta)
-        return State(theta, energy, np.array(gradient), float(np.linalg.norm(gradient)))
+        return State(theta, energy, np.array(gradient), math.sqrt(gradient @ gradient))
 
     @abstractmethod
     def step(self, problem: Problem, state: State) -> None:

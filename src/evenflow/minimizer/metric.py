@@ -13,7 +13,7 @@ from evenflow.energy.base import FloatArray
 from evenflow.errors import InputError
 from evenflow.fresh import fresh
 from evenflow.minimizer.linear_algebra import Rows, invert_entries, relative_change
-from evenflow.minimizer.node_terms import NodeTerms
+from evenflow.minimizer.node_terms import NodeTerms, sizes_at
 from evenflow.minimizer.problem import Problem
 from evenflow.preconditioner.base import Breakdown, Preconditioner
 
@@ -254,7 +254,9 @@ class Metric:
             return np.zeros(0)
         if self.inverse is not None:
             return 1.0 / self.inverse.take(terms.where)
-        return np.abs(self._diagonal.take(terms.where))
+        held = np.empty(len(terms.where))
+        sizes_at(terms.where, self._diagonal, held)
+        return held
 
     def gain_alike(self, gradient: FloatArray) -> float:
         """Energy that moving all unknowns alike would gain: often the slowest mode, and one that a diagonal hides."""

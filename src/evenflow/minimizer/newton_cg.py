@@ -39,6 +39,16 @@ _MARGIN = 0.8  # of the reduction that would do for good: what a solve foresees 
 _LEVEL = 1e-10  # curvature, against the largest, that is neither up nor down where a saddle point is looked for
 _GROWTH = 3.0  # of the radius after a good step that it cut
 _POOR, _NOISE = 0.5, 1e-10  # of the decrease that a model foretold, where it was wrong; of the energy, where that tells
+_EXPECTED = {
+    "patience": "0 or a number of iterations",
+    "drift": "a positive fraction",
+    "growth": "a factor above 1",
+    "forcing": "a number in (0, 1)",
+    "exponent": "a number in (1, 2]",
+    "max_inner": "at least 1",
+    "enough": "0 or a relative gap",
+    "poor_steps": "0 or a number of steps",
+}
 
 
 @dataclass
@@ -133,19 +143,13 @@ class NewtonCG(Minimizer):
     monotone: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        limits = {
-            "patience": (self.patience >= 0, "0 or a number of iterations"),
-            "drift": (self.drift > 0, "a positive fraction"),
-            "growth": (self.growth > 1, "a factor above 1"),
-            "forcing": (0 < self.forcing < 1, "a number in (0, 1)"),
-            "exponent": (1 < self.exponent <= 2, "a number in (1, 2]"),
-            "max_inner": (self.max_inner >= 1, "at least 1"),
-            "enough": (self.enough >= 0, "0 or a relative gap"),
-            "poor_steps": (self.poor_steps >= 0, "0 or a number of steps"),
-        }
-        for name, (fits, expected) in limits.items():
-            if not fits:
-                raise InputError(f"{name}={getattr(self, name)}: expected {expected}")
+        fits = (
+            self.patience >= 0, self.drift > 0, self.growth > 1, 0 < self.forcing < 1, 1 < self.exponent <= 2,
+            self.max_inner >= 1, self.enough >= 0, self.poor_steps >= 0,
+        )  # fmt: skip
+        if not all(fits):
+            name, expected = list(_EXPECTED.items())[fits.index(False)]
+            raise InputError(f"{name}={getattr(self, name)}: expected {expected}")
 
     def init(self, problem: Problem, theta: FloatArray) -> State:
         """Evaluate the start; the preconditioner is built by the first step."""
@@ -277,7 +281,7 @@ class NewtonCG(Minimizer):
             diagonal, *higher = problem.diagonal_series(state.theta)
             rows = self._metric.rows_of(hessian)
             rows.put_diagonal(hessian.data, diagonal)
-            thin = _CACHED < hessian.nnz < _DENSE * problem.size
+            thin = _CACHED < len(hessian.data) < _DENSE * problem.size
             product = problem.hvp(state.theta) if thin and problem.light_products else None
             return Model(hessian, rows, product, diagonal, NodeTerms.of(*higher))
         hessian = problem.hessian(state.theta)

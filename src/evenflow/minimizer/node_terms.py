@@ -11,7 +11,17 @@ from numba import njit
 
 from evenflow.energy.base import FloatArray
 
-__all__ = ["NodeTerms", "bend_along", "follow", "follow_secant", "least_along", "settle_along", "take_secant"]
+__all__ = [
+    "NodeTerms",
+    "bend_along",
+    "follow",
+    "follow_secant",
+    "least_along",
+    "put",
+    "settle_along",
+    "sizes_at",
+    "take_secant",
+]
 
 _TRIALS = 100  # of a length; Newton's method takes a few
 _CLOSE = 1e-13
@@ -58,6 +68,20 @@ def _gather(third, fourth):  # type: ignore[no-untyped-def]
         some_third[k], some_fourth[k] = third[i], fourth[i]
         k += np.uint64((third[i] != 0.0) | (fourth[i] != 0.0))
     return where[:count], some_third[:count], some_fourth[:count]
+
+
+@_scalar
+def put(where, values, target):  # type: ignore[no-untyped-def]
+    """Write the values to these places of the target."""
+    for k in range(where.size):
+        target[where[k]] = values[k]
+
+
+@_scalar
+def sizes_at(where, source, out):  # type: ignore[no-untyped-def]
+    """Write the absolute values of what is at these places of the source."""
+    for k in range(where.size):
+        out[k] = abs(source[where[k]])
 
 
 @_dense

@@ -72,6 +72,15 @@ def _change(gradient, product, third, fourth, step):  # type: ignore[no-untyped-
 
 
 @_dense
+def _spread_mean(theta, out):  # type: ignore[no-untyped-def]
+    """Write the mean of theta everywhere."""
+    total = 0.0
+    for i in range(theta.size):
+        total += theta[i]
+    out[:] = total / theta.size
+
+
+@_dense
 def _begin_at(theta, mean, step):  # type: ignore[no-untyped-def]
     """Turn a step from the mean into one from theta.
 
@@ -88,7 +97,7 @@ def _level(problem: Problem, theta: FloatArray) -> FloatArray:
     """The mean everywhere but at fixed nodes."""
     if problem.energy.fixed is None:
         mean = np.empty(len(theta))
-        mean.fill(theta.sum() / len(theta))
+        _spread_mean(theta, mean)
         return mean
     free = problem.energy.free_mask().ravel()
     return np.where(free, theta.mean(where=free), theta)

@@ -10,7 +10,7 @@ import numpy as np
 from evenflow.energy.base import FloatArray
 from evenflow.minimizer.linear_algebra import IntArray
 from evenflow.minimizer.model import Model
-from evenflow.minimizer.node_terms import NodeTerms, follow
+from evenflow.minimizer.node_terms import NodeTerms, follow, put
 from evenflow.minimizer.remainder import largest_ratio
 from evenflow.minimizer.steihaug_kernel import (
     BROKEN,
@@ -50,6 +50,7 @@ _DRIFTED, _DRIFTED_FAR = 0.5, 2.0
 _FIRST = 8  # iterations in which terms of higher order are settled, faster than all that follows
 _NO_DIGIT = 0.1
 _NO_TERMS, _NOTHING_HELD = NodeTerms(), np.zeros(0)
+_ENDS = tuple(End)  # looked up faster than made of a number
 
 
 def _digits(before: float, after: float) -> float:
@@ -178,8 +179,8 @@ class Steihaug:
         else:
             self.iterations, end = self._solve_general(model, terms, apply, pivots, flexible, radius, tolerance, limit)
         if len(pivots):
-            pivots[terms[0]] = before
-        self.end = End(end)
+            put(terms[0], before, pivots)
+        self.end = _ENDS[end]
         self.norm, self.decrease = math.sqrt(max(c[XX], 0.0)), float(c[DECREASE])
         self.curvature, self.square, self.largest = float(c[KAPPA]), float(c[DD]), float(c[LARGEST])
         self.reduction = math.sqrt(max(c[RZ], 0.0) / c[RZ0]) if c[RZ0] > 0 else math.nan

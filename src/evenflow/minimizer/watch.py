@@ -79,7 +79,7 @@ class Watch:
         if self.surveyed or not metric.waiting or model.hessian is None:
             return
         size = model.hessian.shape[0]
-        thin = model.hessian.nnz <= _THIN * size
+        thin = len(model.hessian.data) <= _THIN * size
         if size <= (_SMALL_THIN if thin else _SMALL) or not (lasting or thin):
             return
         assert model.rows is not None

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from evenflow.errors import InputError
+
 if TYPE_CHECKING:
     from evenflow.energy.base import BaseEnergy
     from evenflow.preconditioner.base import Breakdown as Breakdown
@@ -69,8 +71,6 @@ def build_preconditioner(name: str, energy: BaseEnergy | None = None, **options:
     >>> build_preconditioner("jacobi").name
     'jacobi'
     """
-    from evenflow.errors import InputError
-
     if name not in PRECONDITIONERS:
         raise InputError(f"preconditioner={name!r}: expected one of {', '.join(PRECONDITIONERS)}")
     if energy is not None and len(energy.shape) == 2 and name in ("multigrid", "pyamg"):

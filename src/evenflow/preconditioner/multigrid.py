@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from functools import cache
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
@@ -122,6 +121,7 @@ class Multigrid(Preconditioner):
     block: int = 1
     _cost: PreconditionerCost = field(default_factory=PreconditionerCost, init=False, repr=False, compare=False)
     _pattern: Pattern | None = field(default=None, init=False, repr=False, compare=False)
+    _recipe: Recipe | None = field(default=None, init=False, repr=False, compare=False)
     _levels: list[Level] = field(default_factory=list, init=False, repr=False, compare=False)
     _layout: Layout | None = field(default=None, init=False, repr=False, compare=False)
     _places: tuple[UintArray, UintArray] | None = field(default=None, init=False, repr=False, compare=False)
@@ -193,7 +193,7 @@ class Multigrid(Preconditioner):
         if fresh:
             if matrix.shape[0] % self.block:
                 raise InputError(f"block={self.block}: {matrix.shape[0]} unknowns are no whole number of blocks")
-            self._pattern = Pattern(matrix)
+            self._pattern, self._recipe = Pattern(matrix), None
             self._levels, self._layout = [], None
         return data, fresh
 
@@ -255,7 +255,7 @@ class Multigrid(Preconditioner):
         if couplings and matrix.potential is not None:
             matrix.potential[:] = 0.0
         if not self._levels:
-            self._levels = descend(matrix, self.coarsest, self.block, cache(lambda: self._recipe(rows, data)))
+            self._levels = descend(matrix, self.coarsest, self.block, lambda: self._choose(rows, data))
         else:
             for level in self._levels:
                 level.refresh()
@@ -264,13 +264,16 @@ class Multigrid(Preconditioner):
         matrix.data = None
         return matrix.potential is not None
 
-    def _recipe(self, rows: tuple[UintArray, UintArray], data: FloatArray) -> Recipe:
-        """The options, with what they leave to the matrix."""
+    def _choose(self, rows: tuple[UintArray, UintArray], data: FloatArray) -> Recipe:
+        """The options, with what they leave to the matrix, which is asked once."""
+        if self._recipe is not None:
+            return self._recipe
         selective = self.block == 1 and spans_decades(*rows, data)
         threshold = self.threshold or (_SELECTIVE if selective else _INCLUSIVE)
         stretch = (self.stretch, self.stretch) if self.stretch else (1.0, 1.0) if selective else _STRETCH
         width = self.width or int(grows_fast(*rows))
-        return Recipe(threshold, self.damping, stretch, width, self.block)
+        self._recipe = Recipe(threshold, self.damping, stretch, width, self.block)
+        return self._recipe
 
     def _factor(self) -> None:
         """Factor the coarsest level, if it is to be."""
