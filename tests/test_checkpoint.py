@@ -39,6 +39,27 @@ def test_resume_continues_bit_for_bit(heat: ef.HeatDiffusion, method: str, tmp_p
     assert rest.counts == whole.counts
 
 
+@pytest.mark.parametrize("told", [True, False])
+@pytest.mark.parametrize("cut", [0.1, 0.6, 0.9])
+@pytest.mark.parametrize("method", ["lbfgs-mg", "ncg", "newton-mg", "newton-chol", "auto"])
+def test_resume_where_only_products_are_known(method: str, cut: float, told: bool, tmp_path: Path) -> None:
+    """Preconditioners are fitted to products then, and given up where the graph tells nothing of the couplings."""
+    graph, rng = ef.gallery.lattice(12, 12), np.random.default_rng(0)
+    order = torch.tensor(np.arange(144) if told else rng.permutation(144))
+    i, j = order[torch.tensor(graph.edges.T)]
+    goal = torch.tensor(rng.normal(size=144))
+    energy = ef.TorchEnergy(lambda w: ((w[i] - w[j]) ** 2).sum() + 0.01 * ((w - goal) ** 4).sum(), 144, graph=graph)
+    start, path = 3.0 * rng.normal(size=144), tmp_path / "run.npz"
+    whole = ef.minimize(energy, start, method=method, max_iterations=130)
+    part = max(1, int(cut * (len(whole.history) - 1)))
+    ef.minimize(energy, start, method=method, max_iterations=part, checkpoint=path, every=1000)
+    rest = ef.resume(path, energy, max_iterations=130)
+    assert rest.w.tobytes() == whole.w.tobytes()
+    assert rest.history.energy == whole.history.energy
+    assert rest.status is whole.status
+    assert rest.counts == whole.counts
+
+
 def test_resume_in_the_second_stage(heat: ef.HeatDiffusion, tmp_path: Path) -> None:
     method = ef.TwoStage(ef.GCN(hidden=6), switch=ef.Steps(10))
     whole = ef.minimize(heat, method=method, max_iterations=30)

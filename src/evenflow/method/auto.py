@@ -15,6 +15,7 @@ from evenflow.stopping import Decrement, GradientNorm, Plateau, Steps
 
 if TYPE_CHECKING:
     from evenflow.preconditioner.base import Preconditioner
+    from evenflow.result import StageReport
 
 __all__ = ["Auto"]
 
@@ -25,7 +26,7 @@ _ROUNDS = 6  # of L-BFGS out of a region where Newton does not get on before it 
 _SMALL = 4_000
 _PATIENCE_SMALL, _PATIENCE_LARGE, _PATIENCE_SHORT = 150, 95, 40
 _FALLEN = 0.03  # of the gradient, when Newton is tried again
-_FIRST, _FIRST_ALONE = 25, 200  # steps of L-BFGS where products cost gradients; with a preconditioner to come, without
+_FIRST, _FIRST_ALONE = 100, 200  # steps of L-BFGS where products cost gradients; with a preconditioner to come, without
 _SURELY = 0.1  # of the tolerance, where L-BFGS alone says that it is met
 _CHOLESKY_SIZE = 20_000  # unknowns; beyond, the fill of a factor outweighs what it saves over a multigrid cycle
 
@@ -45,10 +46,13 @@ class Auto(Method):
        does where two steps on end gain less than half of what their models foretold.
     4. After six such rounds, or where Newton breaks down, L-BFGS finishes.
 
-    An energy without a sparse Hessian (torch code) is begun by L-BFGS, which finishes it where it is well
-    conditioned; after 25 steps, or 200 where there is no graph to build a preconditioner from, Newton with Hessian
-    products takes over. Where neighbours of neighbours share a term and half of all nodes are near any, L-BFGS does it
-    all: there the Hessian is nearly dense, and the energy well conditioned.
+    An energy without a sparse Hessian (torch code) is begun by L-BFGS, which mostly finishes it: preconditioned by the
+    graph's Laplacian and a diagonal that fit products with the Hessian. After 100 steps, or 200 where there is no graph
+    to build a preconditioner from, Newton with Hessian products takes over. Where the graph tells little of the
+    energy, and the preconditioner costs iterations instead of sparing them, the diagonal takes its place.
+
+    Where neighbours of neighbours share a term and half of all nodes are near any, L-BFGS does it all: there the
+    Hessian is nearly dense, and the energy well conditioned.
 
     Parameters
     ----------
@@ -70,13 +74,14 @@ class Auto(Method):
         from evenflow.minimizer import LBFGS, NewtonCG
 
         inverse, remark = self._choose(energy)
+        report: StageReport | None = None
         if not energy.sparse_hessian:
             first = Steps(_FIRST_ALONE if inverse is None else _FIRST)
-            yield Stage(LBFGS(), stop=settled(tolerance) | first, name="lbfgs")
+            report = yield Stage(LBFGS(preconditioner=inverse), stop=settled(_SURELY * tolerance) | first, name="lbfgs")
         elif self._is_nearly_dense(energy):
             report = yield Stage(LBFGS(), stop=settled(_SURELY * tolerance), name="lbfgs")
-            if report.steps > 0 and report.status is Status.CONVERGED:
-                return remark
+        if report is not None and report.steps > 0 and report.status is Status.CONVERGED:
+            return remark
         patience = self._wait(energy) if self.patience is None else self.patience
         for _ in range(_ROUNDS):
             newton = NewtonCG(

@@ -39,8 +39,8 @@ class LBFGS(Minimizer):
     preconditioner : Preconditioner, optional
     source : {"hessian", "curvature"}
         The matrix that the preconditioner stands for. "hessian": the Hessian at the first step, built again when
-        it has drifted (where there is no sparse Hessian, as "curvature"). "curvature": ``energy.curvature()``,
-        built once.
+        it has drifted (where there is no sparse Hessian, the curvature and a diagonal fitted to products with the
+        Hessian). "curvature": ``energy.curvature()``, built once.
     drift : float
         With "hessian": rebuild when the Hessian's diagonal has changed by more than this fraction (1-norm)
         since the last rebuild. The pairs are dropped then.
@@ -158,13 +158,19 @@ class LBFGS(Minimizer):
 
     def _rebuild(self, problem: Problem, state: State) -> None:
         """Build the preconditioner here and begin anew."""
-        if not self._metric.is_identity:
+        if self._metric.is_identity:
+            self._restart(problem, state)
+        else:
             self._metric.refresh(problem, state.theta)
-            self.setup_seconds = self._metric.seconds
-            self._metric.apply(problem, state.gradient, self._pg)
-            state.note = self._metric.note
-            if not dot(state.gradient, self._pg) > 0:
-                self._give_up_metric(problem, state)
+            self._begin_anew(problem, state)
+
+    def _begin_anew(self, problem: Problem, state: State) -> None:
+        """Drop the pairs, which belong to another preconditioner."""
+        self.setup_seconds = self._metric.seconds
+        self._metric.apply(problem, state.gradient, self._pg)
+        state.note = self._metric.note
+        if not dot(state.gradient, self._pg) > 0:
+            self._give_up_metric(problem, state)
         self._restart(problem, state)
 
     def _give_up_metric(self, problem: Problem, state: State) -> None:
@@ -176,10 +182,12 @@ class LBFGS(Minimizer):
     def _check_drift(self, problem: Problem, state: State) -> None:
         """Rebuild if the Hessian is no longer the one that the preconditioner was built for."""
         self._age = 0
-        if self._metric.is_identity or not problem.has_hessian:
-            return
-        if self._metric.drift_at(problem, state.theta) > self.drift:
-            self._rebuild(problem, state)
+        if not self._metric.is_identity and self._metric.refresh_if_drifted(problem, state.theta, self.drift):
+            self._begin_anew(problem, state)
+
+    def remark(self) -> str:
+        """What preconditions it."""
+        return "" if self.preconditioner is None else f"preconditioned by {self.preconditioner.name}"
 
     def export(self, state: State) -> dict[str, Any]:
         """Pairs, direction and the points that the preconditioner was built at."""

@@ -15,6 +15,7 @@ from evenflow.fresh import fresh
 from evenflow.minimizer.linear_algebra import Rows, invert_entries, relative_change
 from evenflow.minimizer.node_terms import NodeTerms, sizes_at
 from evenflow.minimizer.problem import Problem
+from evenflow.minimizer.surrogate import Surrogate
 from evenflow.preconditioner.base import Breakdown, Preconditioner
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ class Metric:
     ----------
     preconditioner : Preconditioner or None
     source : {"hessian", "curvature"}
-        The matrix it stands for: the Hessian at the point of the last refresh, or ``energy.curvature()``.
+        The matrix it stands for: the Hessian at the point of the last refresh, or, where only products with it are
+        known, its :class:`~evenflow.minimizer.surrogate.Surrogate`; or ``energy.curvature()``.
     waiting : bool
         Whether the diagonal does for now, and the preconditioner is not built yet.
 
@@ -72,6 +74,7 @@ class Metric:
     matrix: sp.csr_array | None = field(default=None, repr=False)
     _pause: int = 0  # refreshes to come that leave the preconditioner alone
     _rows: Rows | None = field(default=None, repr=False)
+    _surrogate: Surrogate | None = field(default=None, repr=False)
     _diagonal: FloatArray = field(default_factory=lambda: np.empty(0), repr=False)
     _scratch: FloatArray = field(default_factory=lambda: np.empty(0), repr=False)
 
@@ -187,8 +190,14 @@ class Metric:
         return self._assemble(problem, theta), None
 
     def _assemble(self, problem: Problem, theta: FloatArray) -> sp.csr_array:
-        """The matrix to stand for: without a sparse Hessian always the curvature."""
-        return problem.hessian(theta) if self.source == "hessian" and problem.has_hessian else problem.curvature()
+        """The matrix to stand for; without a sparse Hessian, what products tell of it."""
+        if self.source == "curvature":
+            return problem.curvature()
+        if problem.has_hessian:
+            return problem.hessian(theta)
+        if self._surrogate is None:
+            self._surrogate = Surrogate(problem)
+        return self._surrogate.at(problem, theta)
 
     def _measure(self, matrix: sp.csr_array, diagonal: FloatArray | None) -> None:
         """Keep the diagonal of the matrix."""
@@ -227,9 +236,9 @@ class Metric:
             self.inverse = np.empty_like(self._diagonal)
         invert_entries(self._diagonal, self.inverse)
 
-    def fall_back(self) -> None:
+    def fall_back(self, why: str = "is not positive definite") -> None:
         """Give up the preconditioner for now, and let the diagonal of its matrix stand in."""
-        self._fail("is not positive definite")
+        self._fail(why)
 
     def _fail(self, why: str) -> None:
         """Use the diagonal, and for more refreshes to come the more often this has happened."""
@@ -265,9 +274,13 @@ class Metric:
         slope, bend = float(gradient.sum()), float(self.matrix.data.sum())
         return 0.5 * slope * slope / bend if bend > _NO_BEND * float(self._diagonal.sum()) else 0.0
 
-    def drift_at(self, problem: Problem, theta: FloatArray) -> float:
-        """The same for the matrix at ``theta``."""
-        return self.drift(*self._ask(problem, theta))
+    def refresh_if_drifted(self, problem: Problem, theta: FloatArray, tolerated: float) -> bool:
+        """Refresh for the matrix at ``theta`` if its diagonal has changed by more; whether that was done."""
+        matrix, diagonal = self._ask(problem, theta)
+        drifted = self.drift(matrix, diagonal) > tolerated
+        if drifted:
+            self.refresh(problem, theta, matrix, diagonal)
+        return drifted
 
     def apply(self, problem: Problem, r: FloatArray, out: FloatArray) -> FloatArray:
         """Write P^-1 r to ``out``."""

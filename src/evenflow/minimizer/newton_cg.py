@@ -217,7 +217,8 @@ class NewtonCG(Minimizer):
             state.status = Status.NOT_QUADRATIC
             return
         waited = self._metric.waiting
-        self._stale |= self._watch.judge(solver, self._metric, changes=problem.has_hessian)
+        self._stale |= self._watch.judge(solver, self._metric, measured=problem.has_hessian)
+        state.note = self._metric.note or state.note
         if waited and not self._metric.waiting:  # what is known of P^-1 H is of another P
             self._remainder.forget()
 
@@ -440,6 +441,7 @@ class NewtonCG(Minimizer):
             "known": self._remainder.known, "depth": self._remainder.depth,
             "ratio": self._remainder.ratio, "length": self._remainder.length,
             "rate": self._watch.rate, "spent": self._watch.spent, "surveyed": self._watch.surveyed,
+            "pace": self._watch.pace,
             "square": self._square, "stale": self._stale, "verified": self._verified, "failed": self._failed,
             "indefinite": self._indefinite, "ahead": self._ahead, "opening": self._opening, "opened": self._opened,
             "poor": self._poor, "first_norm": self._first_norm, "has_model": self._model is not None,
@@ -462,7 +464,7 @@ class NewtonCG(Minimizer):
         self._indefinite, self._poor = bool(saved["indefinite"]), int(saved["poor"])
         self._ahead = bool(saved["ahead"])
         self._opening, self._opened = bool(saved["opening"]), str(saved["opened"])
-        self._watch.surveyed = bool(saved["surveyed"])
+        self._watch.surveyed, self._watch.pace = bool(saved["surveyed"]), float(saved["pace"])
         self._first_norm = float(saved["first_norm"])
         self._search.noise, self._search.scale = float(saved["noise"]), float(saved["scale"])
         self._z[:] = saved["z"]

@@ -20,6 +20,7 @@ _THIN = 4.0  # entries a row up to which most unknowns are eliminated, and build
 _SMALL_THIN = 500  # the same there
 _LARGE_FOREST = 30_000  # unknowns from which a forest is solved directly at once
 _TELLING = 8  # iterations of an inner solve whose rate of convergence is believed
+_WORSE = 2.0  # times the iterations for a digit that the diagonal took in its first, loose solves
 _DIGITS = 5.0  # of the residual's norm that are still to be gained where the solve does not know
 
 
@@ -40,6 +41,8 @@ class Watch:
         Inner iterations while the preconditioner waits.
     rate : float
         Inner iterations for a digit of the residual in the first solve after the last refresh; 0 before it.
+    pace : float
+        Inner iterations for a digit in the last solve with the diagonal; nan before it.
     surveyed : bool
         Whether the graph was looked at.
     """
@@ -48,6 +51,7 @@ class Watch:
     growth: float
     spent: int = 0
     rate: float = 0.0
+    pace: float = math.nan
     surveyed: bool = False
 
     @property
@@ -89,25 +93,28 @@ class Watch:
         far = remoteness(rows, data, _REMOTE) > _REMOTE and not is_close_knit(rows.indptr, rows.indices)
         metric.waiting = not (forest or far or spans_decades(rows.indptr, rows.indices, data))
 
-    def judge(self, solver: Steihaug, metric: Metric, *, changes: bool) -> bool:
+    def judge(self, solver: Steihaug, metric: Metric, *, measured: bool) -> bool:
         """After an inner solve: whether the metric is to be refreshed, or no longer to wait.
 
         Parameters
         ----------
         solver : Steihaug
         metric : Metric
-        changes : bool
-            Whether the matrix that the metric stands for does.
+        measured : bool
+            Whether the drift of the matrix that a diagonal is taken from is measured at every step.
         """
-        if solver.end in (End.BOUNDARY, End.NEGATIVE):  # far from any minimum the diagonal does
-            return False
-        if solver.end is End.STALE:
-            return True
+        if solver.end in (End.BOUNDARY, End.NEGATIVE, End.STALE):  # far from any minimum the diagonal does
+            return solver.end is End.STALE
         if metric.waiting:
             self.spent += solver.iterations
             metric.waiting = self.spent < self.patience and not self._is_slow(solver, self.spent)
+            self.pace = solver.pace
             return not metric.waiting
-        if metric.is_diagonal or not changes or math.isnan(solver.ratio):
+        if not metric.is_diagonal and solver.iterations >= _TELLING and solver.pace > _WORSE * self.pace:
+            metric.fall_back("takes more iterations")
+            self.rate = 0.0
+            return False
+        if metric.is_identity or (metric.is_diagonal and measured) or math.isnan(solver.ratio):
             return False
         rate = solver.iterations / max(-math.log10(max(solver.reduction, 1e-300)), 0.1)
         if self.rate == 0.0:
