@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 
 import evenflow as ef
 from evenflow.history import Counts
+from evenflow.minimizer import LBFGS, NonlinearCG
 from evenflow.minimizer.problem import Problem
 from evenflow.minimizer.surrogate import Surrogate
+from evenflow.preconditioner import Multigrid
 from evenflow.reparametrization import Identity
 
 GRAPH = ef.gallery.lattice(5, 6)
@@ -112,3 +114,16 @@ def test_spares_most_of_the_iterations() -> None:
     plain, preconditioned = (ef.minimize(energy, start, method=name, gtol=1e-8) for name in ("lbfgs", "lbfgs-mg"))
     assert preconditioned.gradient_norm <= 1e-8
     assert 10 * preconditioned.counts.gradient <= plain.counts.gradient
+
+
+@pytest.mark.parametrize("method", ["lbfgs", "ncg"])
+def test_serves_where_neighbours_of_neighbours_are_coupled(method: str) -> None:
+    energy = ef.HopfKuramoto(ef.gallery.lattice(12, 12, periodic=True), s1=1.0, s2=1.0, loss="potential")
+    start = 0.1 * np.random.default_rng(0).normal(size=144)
+    kind = {"lbfgs": LBFGS, "ncg": NonlinearCG}[method]
+    plain = ef.minimize(energy, start, method=kind(), gtol=1e-6)
+    found = ef.minimize(energy, start, method=kind(preconditioner=Multigrid(), source="products"), gtol=1e-6)
+    assert found.counts.hessian == 0
+    assert found.counts.hvp >= 2
+    assert found.gradient_norm <= 1e-6
+    assert found.counts.gradient < plain.counts.gradient

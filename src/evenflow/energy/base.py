@@ -46,6 +46,8 @@ class BaseEnergy(ABC):
         Unit of the states; "rad" marks phases.
     sparse_hessian : bool
         Whether :meth:`hessian` can be had.
+    costly_hessian : bool
+        Whether assembling it takes many products.
     reach : int
         Edges between nodes that share a term: 1, or 2 where neighbours of a node do.
     graph : Graph or None
@@ -58,6 +60,7 @@ class BaseEnergy(ABC):
     name: ClassVar[str] = "energy"
     unit: ClassVar[str] = ""
     sparse_hessian: bool = True
+    costly_hessian: bool = False
     reach: int = 1
     graph: Graph | None = None
     shape: tuple[int, ...]
@@ -182,14 +185,16 @@ class BaseEnergy(ABC):
         return self.pin(matrix)
 
     def pin(self, matrix: sp.csr_array) -> sp.csr_array:
-        """Give fixed nodes a unit row and column in a matrix over the unknowns."""
+        """Give fixed nodes a unit row and column in a matrix over the unknowns; CSR in canonical form."""
         import scipy.sparse as sp
 
-        if self.fixed is None:
-            return sp.csr_array(matrix)
-        free = self.free_mask().ravel().astype(np.float64)
-        keep = sp.diags_array(free)
-        return (keep @ matrix @ keep + sp.diags_array(1.0 - free)).tocsr()
+        pinned = sp.csr_array(matrix)
+        if self.fixed is not None:
+            free = self.free_mask().ravel().astype(np.float64)
+            keep = sp.diags_array(free)
+            pinned = (keep @ matrix @ keep + sp.diags_array(1.0 - free)).tocsr()
+        pinned.sum_duplicates()
+        return pinned
 
     def free_mask(self) -> npt.NDArray[np.bool_]:
         """Boolean array of the shape of w, False at fixed nodes."""

@@ -62,6 +62,7 @@ class TorchEnergy(BaseEnergy):
     """
 
     name = "torch"
+    costly_hessian = True
 
     def __init__(
         self,

@@ -46,10 +46,10 @@ class Auto(Method):
        does where two steps on end gain less than half of what their models foretold.
     4. After six such rounds, or where Newton breaks down, L-BFGS finishes.
 
-    An energy without a sparse Hessian (torch code) is begun by L-BFGS, which mostly finishes it: preconditioned by the
-    graph's Laplacian and a diagonal that fit products with the Hessian. After 100 steps, or 200 where there is no graph
-    to build a preconditioner from, Newton with Hessian products takes over. Where the graph tells little of the
-    energy, and the preconditioner costs iterations instead of sparing them, the diagonal takes its place.
+    An energy whose sparse Hessian takes many products, or is not to be had (torch code), is begun by L-BFGS, which
+    mostly finishes it: preconditioned by the graph's Laplacian and a diagonal that fit products with the Hessian. After
+    100 steps, or 200 where there is no graph to build a preconditioner from, Newton takes over. Where the graph tells
+    little of the energy, and the preconditioner costs iterations instead of sparing them, the diagonal takes its place.
 
     Where neighbours of neighbours share a term and half of all nodes are near any, L-BFGS does it all: there the
     Hessian is nearly dense, and the energy well conditioned.
@@ -75,9 +75,10 @@ class Auto(Method):
 
         inverse, remark = self._choose(energy)
         report: StageReport | None = None
-        if not energy.sparse_hessian:
+        if not energy.sparse_hessian or energy.costly_hessian:
             first = Steps(_FIRST_ALONE if inverse is None else _FIRST)
-            report = yield Stage(LBFGS(preconditioner=inverse), stop=settled(_SURELY * tolerance) | first, name="lbfgs")
+            lbfgs = LBFGS(preconditioner=inverse, source="products")
+            report = yield Stage(lbfgs, stop=settled(_SURELY * tolerance) | first, name="lbfgs")
         elif self._is_nearly_dense(energy):
             report = yield Stage(LBFGS(), stop=settled(_SURELY * tolerance), name="lbfgs")
         if report is not None and report.steps > 0 and report.status is Status.CONVERGED:

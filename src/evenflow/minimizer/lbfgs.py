@@ -15,7 +15,7 @@ from evenflow.minimizer.base import Minimizer, State
 from evenflow.minimizer.lbfgs_kernel import advance
 from evenflow.minimizer.line_search import LineSearch
 from evenflow.minimizer.linear_algebra import dot
-from evenflow.minimizer.metric import Metric, Source
+from evenflow.minimizer.metric import Metric, Source, check_source
 from evenflow.minimizer.problem import Problem
 from evenflow.preconditioner.base import Preconditioner
 from evenflow.status import Status
@@ -37,15 +37,15 @@ class LBFGS(Minimizer):
     memory : int
         Number of pairs kept.
     preconditioner : Preconditioner, optional
-    source : {"hessian", "curvature"}
+    source : {"hessian", "products", "curvature"}
         The matrix that the preconditioner stands for. "hessian": the Hessian at the first step, built again when
-        it has drifted (where there is no sparse Hessian, the curvature and a diagonal fitted to products with the
-        Hessian). "curvature": ``energy.curvature()``, built once.
+        it has drifted. "products" (and "hessian", where there is no sparse one): the same with the curvature and a
+        diagonal, fitted to a few products with the Hessian. "curvature": ``energy.curvature()``, built once.
     drift : float
-        With "hessian": rebuild when the Hessian's diagonal has changed by more than this fraction (1-norm)
-        since the last rebuild. The pairs are dropped then.
+        Rebuild when the diagonal of a Hessian, or of what stands for it, has changed by more than this fraction
+        (1-norm) since the last rebuild. The pairs are dropped then.
     check_every : int
-        With "hessian": steps after which the drift is measured.
+        Steps after which the drift is measured.
 
     References
     ----------
@@ -70,8 +70,7 @@ class LBFGS(Minimizer):
     def __post_init__(self) -> None:
         if self.memory < 1:
             raise InputError(f"memory={self.memory}: expected at least one pair")
-        if self.source not in ("curvature", "hessian"):
-            raise InputError(f"source={self.source!r}: expected 'curvature' or 'hessian'")
+        check_source(self.source)
         if not self.drift > 0:
             raise InputError(f"drift={self.drift}: expected a positive fraction")
         if self.check_every < 1:
@@ -107,7 +106,7 @@ class LBFGS(Minimizer):
             return
         if self._gamma == 0.0:
             self._rebuild(problem, state)
-        elif self._age >= self.check_every and self.source == "hessian":
+        elif self._age >= self.check_every and self.source != "curvature":
             self._check_drift(problem, state)
         length = self._search_along(problem, state)
         while length == 0.0:

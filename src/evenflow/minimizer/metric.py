@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
@@ -23,10 +23,17 @@ if TYPE_CHECKING:
 
     from evenflow.preconditioner.cycle import CycleArguments
 
-__all__ = ["Metric", "Source"]
+__all__ = ["SOURCES", "Metric", "Source", "check_source"]
 
-Source = Literal["hessian", "curvature"]
+Source = Literal["hessian", "products", "curvature"]
+SOURCES: tuple[Source, ...] = get_args(Source)
 _NO_BEND = 1e-10  # of the sum of the diagonal: round-off
+
+
+def check_source(source: str) -> None:
+    """Refuse what is no source."""
+    if source not in SOURCES:
+        raise InputError(f"source={source!r}: expected {', '.join(map(repr, SOURCES[:-1]))} or {SOURCES[-1]!r}")
 
 
 @dataclass
@@ -39,9 +46,10 @@ class Metric:
     Parameters
     ----------
     preconditioner : Preconditioner or None
-    source : {"hessian", "curvature"}
-        The matrix it stands for: the Hessian at the point of the last refresh, or, where only products with it are
-        known, its :class:`~evenflow.minimizer.surrogate.Surrogate`; or ``energy.curvature()``.
+    source : {"hessian", "products", "curvature"}
+        The matrix it stands for: the Hessian at the point of the last refresh; what a few products tell of it, its
+        :class:`~evenflow.minimizer.surrogate.Surrogate` (so does "hessian", where only products are known); or
+        ``energy.curvature()``.
     waiting : bool
         Whether the diagonal does for now, and the preconditioner is not built yet.
 
@@ -193,7 +201,7 @@ class Metric:
         """The matrix to stand for; without a sparse Hessian, what products tell of it."""
         if self.source == "curvature":
             return problem.curvature()
-        if problem.has_hessian:
+        if self.source == "hessian" and problem.has_hessian:
             return problem.hessian(theta)
         if self._surrogate is None:
             self._surrogate = Surrogate(problem)

@@ -14,7 +14,7 @@ from evenflow.errors import InputError
 from evenflow.minimizer.base import Minimizer, State
 from evenflow.minimizer.line_search import LineSearch
 from evenflow.minimizer.linear_algebra import cg_direction, change_products, dot, slopes
-from evenflow.minimizer.metric import Metric, Source
+from evenflow.minimizer.metric import Metric, Source, check_source
 from evenflow.minimizer.problem import Problem
 from evenflow.preconditioner.base import Preconditioner
 from evenflow.status import Status
@@ -34,9 +34,9 @@ class NonlinearCG(Minimizer):
     Parameters
     ----------
     preconditioner : Preconditioner, optional
-    source : {"hessian", "curvature"}
-        The matrix that the preconditioner stands for: the Hessian at the first step (where there is one), or
-        ``energy.curvature()``.
+    source : {"hessian", "products", "curvature"}
+        The matrix that the preconditioner stands for: the Hessian at the first step, the curvature and a diagonal
+        fitted to a few products with it (so does "hessian", where there is no sparse one), or ``energy.curvature()``.
     curvature : float
         Constant of the slope condition of the line search: the smaller, the more exact.
 
@@ -61,8 +61,7 @@ class NonlinearCG(Minimizer):
     monotone: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if self.source not in ("curvature", "hessian"):
-            raise InputError(f"source={self.source!r}: expected 'curvature' or 'hessian'")
+        check_source(self.source)
         if not 1e-4 < self.curvature < 1:
             raise InputError(f"curvature={self.curvature}: expected a number in (1e-4, 1)")
 

@@ -65,7 +65,7 @@ class Surrogate:
         self._bend = float(self._signs @ (curvature @ self._signs)) - float(self._row_sums.sum())
         self._diagonal = curvature.diagonal()
         self._matrix = sp.csr_array(curvature + sp.eye_array(problem.size))  # which makes room for every diagonal entry
-        self._matrix.sort_indices()
+        self._matrix.sum_duplicates()
         self._rows = Rows(self._matrix)
         self._rows.put_diagonal(self._matrix.data, self._diagonal)
         self._couplings = self._matrix.data.copy()
