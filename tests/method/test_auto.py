@@ -132,3 +132,29 @@ def test_what_moves_alike_is_not_overlooked(spec: str, strength: float) -> None:
     result = ef.minimize(energy, tolerance=1e-4)
     exact = ef.minimize(energy, result.w, tolerance=1e-12).energy
     assert result.energy - exact <= 1e-4 * exact
+
+
+@pytest.mark.parametrize("kind", ["springs", "anchored"])
+def test_several_states_a_node_are_left_to_lbfgs(kind: str) -> None:
+    """In space, where a factor of the Hessian fills, and rotations of neighbours make it indefinite."""
+    graph, rng = lattice(7, 7, 7), np.random.default_rng(0)
+    place = np.asarray(graph.positions, dtype=float)
+    terms = {
+        "springs": {
+            "pair": lambda r2, rest: (ef.sqrt(r2) - rest) ** 2,
+            "edge_data": {"rest": rng.uniform(0.9, 1.1, graph.n_edges)},
+            "fixed": (np.flatnonzero(place[:, 0] == 0), place[place[:, 0] == 0]),
+        },
+        "anchored": {
+            "pair": lambda r2: r2 / 2,
+            "node": lambda w, t: 0.01 * (w - t) ** 4,
+            "node_data": {"t": place},
+        },
+    }[kind]
+    energy = ef.Energy(graph, pair_of="squared_distance", dim=3, **terms)
+    result = ef.minimize(energy, place + 0.2 * rng.normal(size=place.shape), tolerance=1e-9)
+    assert stages(result) == [("lbfgs", "CONVERGED")]
+    assert result.counts.hessian == 0
+    assert result.counts.factorisation <= 3
+    further = ef.minimize(energy, result.w, method="newton-cg", tolerance=1e-13)
+    assert result.energy - further.energy <= 1e-9 * abs(further.energy) + 1e-10

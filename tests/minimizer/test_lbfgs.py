@@ -7,13 +7,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conformance.minimizer import DenseEnergy, MinimizerConformance, Run, quadratic, ring, rosenbrock, walled
+from conformance.minimizer import (
+    DenseEnergy,
+    MinimizerConformance,
+    Run,
+    problem_of,
+    quadratic,
+    ring,
+    rosenbrock,
+    walled,
+)
 from conformance.preconditioning import Broken, Exact, Indefinite
 from evenflow.errors import InputError
 from evenflow.minimizer.lbfgs import LBFGS
 from evenflow.minimizer.lbfgs_kernel import advance
+from evenflow.minimizer.metric import Metric
 from evenflow.minimizer.ncg import NonlinearCG
 from evenflow.minimizer.newton_cg import NewtonCG
+from evenflow.preconditioner import Jacobi
 from evenflow.status import Status
 
 
@@ -171,6 +182,26 @@ def test_hessian_source_rebuilds_after_drift():
     run.steps(40, down_to=1e-8)
     assert run.problem.counts.factorisation > 1
     assert run.minimizer.setup_seconds > 0
+
+
+@pytest.mark.parametrize("scale", [1.0, 7.0])
+def test_drift_by_a_factor_is_none_to_lbfgs(scale):
+    """Whose pairs tell it the scale."""
+    energy = quadratic()
+    metric = Metric(Exact())
+    metric.refresh(problem_of(energy), energy.start)
+    matrix, diagonal = metric.matrix, metric.matrix.diagonal()
+    assert metric.drift(matrix, scale * diagonal) == pytest.approx(scale - 1.0, abs=1e-14)
+    assert metric.drift(matrix, scale * diagonal, scaled=True) == pytest.approx(0.0, abs=1e-14)
+    diagonal[0] *= 3.0
+    assert metric.drift(matrix, scale * diagonal, scaled=True) > 0.0
+
+
+def test_drift_is_looked_for_less_often_where_there_is_none():
+    energy = quadratic()
+    run = Run.begin(LBFGS(preconditioner=Jacobi(), check_every=2), energy)
+    run.steps(20, down_to=0.0)
+    assert run.problem.counts.hessian == 4  # at the start, and after 2, 2 + 4 and 2 + 4 + 8 steps
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,11 @@ class BaseEnergy(ABC):
         """Number of scalar unknowns, fixed ones included."""
         return int(math.prod(self.shape))
 
+    @property
+    def components(self) -> int:
+        """Number of scalar unknowns of a node."""
+        return self.shape[1] if len(self.shape) == 2 else 1
+
     def impose(self, w: npt.ArrayLike) -> FloatArray:
         """Return w as a float64 array of the right shape, fixed nodes set to their values.
 

@@ -15,7 +15,6 @@ from evenflow.stopping import Decrement, GradientNorm, Plateau, Steps
 
 if TYPE_CHECKING:
     from evenflow.preconditioner.base import Preconditioner
-    from evenflow.result import StageReport
 
 __all__ = ["Auto"]
 
@@ -26,7 +25,9 @@ _ROUNDS = 6  # of L-BFGS out of a region where Newton does not get on before it 
 _SMALL = 4_000
 _PATIENCE_SMALL, _PATIENCE_LARGE, _PATIENCE_SHORT = 150, 95, 40
 _FALLEN = 0.03  # of the gradient, when Newton is tried again
-_FIRST, _FIRST_ALONE = 100, 200  # steps of L-BFGS where products cost gradients; with a preconditioner to come, without
+# Steps of L-BFGS before Newton is tried, where products cost gradients, with a preconditioner and without, and where
+# nodes have several states: then Newton is rarely better.
+_FIRST, _FIRST_ALONE, _FIRST_OF_SEVERAL = 100, 200, 10_000
 _SURELY = 0.1  # of the tolerance, where L-BFGS alone says that it is met
 _CHOLESKY_SIZE = 20_000  # unknowns; beyond, the fill of a factor outweighs what it saves over a multigrid cycle
 
@@ -46,10 +47,11 @@ class Auto(Method):
        does where two steps on end gain less than half of what their models foretold.
     4. After six such rounds, or where Newton breaks down, L-BFGS finishes.
 
-    An energy whose sparse Hessian takes many products, or is not to be had (torch code), is begun by L-BFGS, which
-    mostly finishes it: preconditioned by the graph's Laplacian and a diagonal that fit products with the Hessian. After
-    100 steps, or 200 where there is no graph to build a preconditioner from, Newton takes over. Where the graph tells
-    little of the energy, and the preconditioner costs iterations instead of sparing them, the diagonal takes its place.
+    An energy whose sparse Hessian takes many products, or is not to be had (torch code), and one whose nodes have
+    several states, is begun by L-BFGS, which mostly finishes it: preconditioned by multigrid for the graph's Laplacian
+    and a diagonal that fit products with the Hessian. After 100 steps (10 000 where nodes have several states, 200
+    where there is no graph to build a preconditioner from) Newton takes over. Where the graph tells little of the
+    energy, and the preconditioner costs Newton iterations instead of sparing them, the diagonal takes its place.
 
     Where neighbours of neighbours share a term and half of all nodes are near any, L-BFGS does it all: there the
     Hessian is nearly dense, and the energy well conditioned.
@@ -74,15 +76,11 @@ class Auto(Method):
         from evenflow.minimizer import LBFGS, NewtonCG
 
         inverse, remark = self._choose(energy)
-        report: StageReport | None = None
-        if not energy.sparse_hessian or energy.costly_hessian:
-            first = Steps(_FIRST_ALONE if inverse is None else _FIRST)
-            lbfgs = LBFGS(preconditioner=inverse, source="products")
-            report = yield Stage(lbfgs, stop=settled(_SURELY * tolerance) | first, name="lbfgs")
-        elif self._is_nearly_dense(energy):
-            report = yield Stage(LBFGS(), stop=settled(_SURELY * tolerance), name="lbfgs")
-        if report is not None and report.steps > 0 and report.status is Status.CONVERGED:
-            return remark
+        first = self._first(energy, tolerance)
+        if first is not None:
+            report = yield first
+            if report.steps > 0 and report.status is Status.CONVERGED:
+                return remark
         patience = self._wait(energy) if self.patience is None else self.patience
         for _ in range(_ROUNDS):
             newton = NewtonCG(
@@ -96,6 +94,20 @@ class Auto(Method):
             yield Stage(LBFGS(), stop=GradientNorm(relative=_FALLEN) | settled(tolerance), name="lbfgs")
         yield Stage(LBFGS(), stop=settled(tolerance), name="lbfgs")
         return remark
+
+    def _first(self, energy: BaseEnergy, tolerance: float) -> Stage | None:
+        """A stage of L-BFGS, where Newton costs more, or its preconditioner is a worse guide."""
+        from evenflow.minimizer import LBFGS
+        from evenflow.preconditioner import build_preconditioner
+
+        surely = settled(_SURELY * tolerance)
+        if energy.components > 1 or not energy.sparse_hessian or energy.costly_hessian:
+            if energy.graph is None:
+                return Stage(LBFGS(), stop=surely | Steps(_FIRST_ALONE), name="lbfgs")
+            inverse = self.preconditioner or build_preconditioner("multigrid", energy)
+            steps = Steps(_FIRST if energy.components == 1 else _FIRST_OF_SEVERAL)
+            return Stage(LBFGS(preconditioner=inverse, source="products"), stop=surely | steps, name="lbfgs")
+        return Stage(LBFGS(), stop=surely, name="lbfgs") if self._is_nearly_dense(energy) else None
 
     @staticmethod
     def _is_nearly_dense(energy: BaseEnergy) -> bool:
@@ -124,6 +136,5 @@ class Auto(Method):
             return self.preconditioner, f"preconditioner: {self.preconditioner.name}, as asked"
         if energy.graph is None:
             return None, "no graph, so no preconditioner"
-        several = len(energy.shape) == 2 and energy.shape[1] > 1
-        name = "cholesky" if several and energy.size <= _CHOLESKY_SIZE else "multigrid"
+        name = "cholesky" if energy.components > 1 and energy.size <= _CHOLESKY_SIZE else "multigrid"
         return build_preconditioner(name, energy), ""

@@ -131,7 +131,9 @@ def _lbfgs(preconditioner: str | None, name: str) -> Callable[..., Method]:
         from evenflow.preconditioner import build_preconditioner
 
         inverse = None if preconditioner is None else build_preconditioner(preconditioner, energy)
-        return _alone(LBFGS(preconditioner=inverse, **options), tolerance, name)
+        # The Hessian of several components is rarely definite, and what is left of it a worse guide.
+        source = "products" if energy.components > 1 else "hessian"
+        return _alone(LBFGS(preconditioner=inverse, **({"source": source} | options)), tolerance, name)
 
     return build
 

@@ -43,9 +43,9 @@ class LBFGS(Minimizer):
         diagonal, fitted to a few products with the Hessian. "curvature": ``energy.curvature()``, built once.
     drift : float
         Rebuild when the diagonal of a Hessian, or of what stands for it, has changed by more than this fraction
-        (1-norm) since the last rebuild. The pairs are dropped then.
+        (1-norm) since the last rebuild, and not only by a factor. The pairs are dropped then.
     check_every : int
-        Steps after which the drift is measured.
+        Steps after which the drift is measured; twice as many after every time when there was none.
 
     References
     ----------
@@ -95,7 +95,7 @@ class LBFGS(Minimizer):
         self._pairs = np.zeros((3 if own else 2, self.memory, problem.size))
         self._gram = np.zeros((2, self.memory, self.memory))
         self._newest, self._count, self._gamma = -1, 0, 0.0
-        self._direction, self._slope, self._age = np.zeros(problem.size), 0.0, 0
+        self._direction, self._slope, self._age, self._due = np.zeros(problem.size), 0.0, 0, self.check_every
         self._pg = np.empty(problem.size) if own else state.gradient
         self._spare = np.empty(problem.size) if own else state.gradient
 
@@ -106,7 +106,7 @@ class LBFGS(Minimizer):
             return
         if self._gamma == 0.0:
             self._rebuild(problem, state)
-        elif self._age >= self.check_every and self.source != "curvature":
+        elif self._age >= self._due and self.source != "curvature":
             self._check_drift(problem, state)
         length = self._search_along(problem, state)
         while length == 0.0:
@@ -165,6 +165,7 @@ class LBFGS(Minimizer):
 
     def _begin_anew(self, problem: Problem, state: State) -> None:
         """Drop the pairs, which belong to another preconditioner."""
+        self._due = self.check_every
         self.setup_seconds = self._metric.seconds
         self._metric.apply(problem, state.gradient, self._pg)
         state.note = self._metric.note
@@ -181,8 +182,12 @@ class LBFGS(Minimizer):
     def _check_drift(self, problem: Problem, state: State) -> None:
         """Rebuild if the Hessian is no longer the one that the preconditioner was built for."""
         self._age = 0
-        if not self._metric.is_identity and self._metric.refresh_if_drifted(problem, state.theta, self.drift):
+        if self._metric.is_identity:
+            return
+        if self._metric.refresh_if_drifted(problem, state.theta, self.drift):
             self._begin_anew(problem, state)
+        else:
+            self._due *= 2
 
     def remark(self) -> str:
         """What preconditions it."""
@@ -193,6 +198,7 @@ class LBFGS(Minimizer):
         saved: dict[str, Any] = {
             "pairs": self._pairs.copy(), "gram": self._gram.copy(), "newest": self._newest, "count": self._count,
             "gamma": self._gamma, "direction": self._direction.copy(), "slope": self._slope, "age": self._age,
+            "due": self._due,
             "noise": self._search.noise, "scale": self._search.scale, **self._metric.export(),
         }  # fmt: skip
         if self.preconditioner is not None:
@@ -204,7 +210,8 @@ class LBFGS(Minimizer):
         state.theta, state.gradient = np.array(state.theta), np.array(state.gradient)
         self._prepare(problem, state)
         self._pairs[:], self._gram[:], self._direction[:] = saved["pairs"], saved["gram"], saved["direction"]
-        self._newest, self._count, self._age = int(saved["newest"]), int(saved["count"]), int(saved["age"])
+        self._newest, self._count = int(saved["newest"]), int(saved["count"])
+        self._age, self._due = int(saved["age"]), int(saved["due"])
         self._gamma, self._slope = float(saved["gamma"]), float(saved["slope"])
         self._search.noise, self._search.scale = float(saved["noise"]), float(saved["scale"])
         if self.preconditioner is not None:

@@ -260,9 +260,14 @@ class Metric:
         """Whether the last refresh was at ``theta``."""
         return self.refreshed_at is not None and np.array_equal(self.refreshed_at, theta)
 
-    def drift(self, matrix: sp.csr_array, diagonal: FloatArray | None = None) -> float:
-        """Relative change of the matrix's diagonal (1-norm), or of the one given, since the last refresh."""
+    def drift(self, matrix: sp.csr_array, diagonal: FloatArray | None = None, *, scaled: bool = False) -> float:
+        """Relative change of the matrix's diagonal (1-norm), or of the one given, since the last refresh.
+
+        ``scaled``: beside the same diagonal times a factor.
+        """
         self._take_diagonal(matrix, diagonal, self._scratch)
+        if scaled:
+            self._scratch *= self._diagonal.sum() / self._scratch.sum()
         return float(relative_change(self._scratch, self._diagonal))
 
     def held(self, terms: NodeTerms | None) -> FloatArray:
@@ -283,9 +288,9 @@ class Metric:
         return 0.5 * slope * slope / bend if bend > _NO_BEND * float(self._diagonal.sum()) else 0.0
 
     def refresh_if_drifted(self, problem: Problem, theta: FloatArray, tolerated: float) -> bool:
-        """Refresh for the matrix at ``theta`` if its diagonal has changed by more; whether that was done."""
+        """Refresh for the matrix at ``theta`` if its diagonal has changed by more than a factor; whether it was."""
         matrix, diagonal = self._ask(problem, theta)
-        drifted = self.drift(matrix, diagonal) > tolerated
+        drifted = self.drift(matrix, diagonal, scaled=True) > tolerated
         if drifted:
             self.refresh(problem, theta, matrix, diagonal)
         return drifted

@@ -58,8 +58,7 @@ class Surrogate:
 
         curvature = problem.curvature()
         self._free = problem.energy.free_mask().ravel()
-        shape = problem.energy.shape
-        self._components = shape[1] if len(shape) == 2 else 1
+        self._components = problem.energy.components
         self._signs = np.where(np.random.default_rng(0).random(problem.size) < 0.5, -1.0, 1.0) * self._free
         self._row_sums = self._apply_to_ones(lambda v: curvature @ v)
         self._bend = float(self._signs @ (curvature @ self._signs)) - float(self._row_sums.sum())

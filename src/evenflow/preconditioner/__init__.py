@@ -73,8 +73,8 @@ def build_preconditioner(name: str, energy: BaseEnergy | None = None, **options:
     """
     if name not in PRECONDITIONERS:
         raise InputError(f"preconditioner={name!r}: expected one of {', '.join(PRECONDITIONERS)}")
-    if energy is not None and len(energy.shape) == 2 and name in ("multigrid", "pyamg"):
-        options.setdefault("block", int(energy.shape[1]))
+    if energy is not None and energy.components > 1 and name in ("multigrid", "pyamg"):
+        options.setdefault("block", energy.components)
     found = PRECONDITIONERS[name]
     return (globals().get(found) or __getattr__(found))(**options)
 
