@@ -33,6 +33,11 @@ class TestLBFGS(MinimizerConformance):
         return LBFGS()
 
 
+class TestWithAnEyeOnSaddles(MinimizerConformance):
+    def make(self):
+        return LBFGS(check_saddle=True)
+
+
 class TestShortMemory(MinimizerConformance):
     max_steps = 600
 

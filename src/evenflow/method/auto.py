@@ -106,7 +106,8 @@ class Auto(Method):
                 return Stage(LBFGS(), stop=surely | Steps(_FIRST_ALONE), name="lbfgs")
             inverse = self.preconditioner or build_preconditioner("multigrid", energy)
             steps = Steps(_FIRST if energy.components == 1 else _FIRST_OF_SEVERAL)
-            return Stage(LBFGS(preconditioner=inverse, source="products"), stop=surely | steps, name="lbfgs")
+            lbfgs = LBFGS(preconditioner=inverse, source="products", check_saddle=True)
+            return Stage(lbfgs, stop=surely | steps, name="lbfgs")
         return Stage(LBFGS(), stop=surely, name="lbfgs") if self._is_nearly_dense(energy) else None
 
     @staticmethod

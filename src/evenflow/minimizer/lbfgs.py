@@ -16,11 +16,17 @@ from evenflow.minimizer.lbfgs_kernel import advance
 from evenflow.minimizer.line_search import LineSearch
 from evenflow.minimizer.linear_algebra import dot
 from evenflow.minimizer.metric import Metric, Source, check_source
+from evenflow.minimizer.model import Model
 from evenflow.minimizer.problem import Problem
+from evenflow.minimizer.saddle import leave_saddle
+from evenflow.minimizer.steihaug import Steihaug
 from evenflow.preconditioner.base import Preconditioner
 from evenflow.status import Status
 
 __all__ = ["LBFGS"]
+
+_NEAR = 1e-5  # of the first gradient
+_PROBES = 200  # iterations in search of negative curvature
 
 
 @dataclass
@@ -46,6 +52,10 @@ class LBFGS(Minimizer):
         (1-norm) since the last rebuild, and not only by a factor. The pairs are dropped then.
     check_every : int
         Steps after which the drift is measured; twice as many after every time when there was none.
+    check_saddle : bool
+        When the gradient has fallen to 1e-5 of the largest so far, look for negative curvature, by conjugate gradients
+        on a fixed pseudo-random right-hand side, and follow it (then again, counted from there): pairs know nothing of
+        a direction that no gradient has a part along.
 
     References
     ----------
@@ -55,7 +65,7 @@ class LBFGS(Minimizer):
     --------
     >>> from evenflow.minimizer import LBFGS
     >>> LBFGS(memory=5)
-    LBFGS(memory=5, preconditioner=None, source='hessian', drift=0.5, check_every=10)
+    LBFGS(memory=5, preconditioner=None, source='hessian', drift=0.5, check_every=10, check_saddle=False)
     """
 
     memory: int = 10
@@ -63,6 +73,7 @@ class LBFGS(Minimizer):
     source: Source = "hessian"
     drift: float = 0.5
     check_every: int = 10
+    check_saddle: bool = False
 
     name: ClassVar[str] = "lbfgs"
     monotone: ClassVar[bool] = True
@@ -98,6 +109,7 @@ class LBFGS(Minimizer):
         self._direction, self._slope, self._age, self._due = np.zeros(problem.size), 0.0, 0, self.check_every
         self._pg = np.empty(problem.size) if own else state.gradient
         self._spare = np.empty(problem.size) if own else state.gradient
+        self._peak, self._verified = 0.0, not (self.check_saddle and problem.has_hvp)
 
     def step(self, problem: Problem, state: State) -> None:
         """Search along the L-BFGS direction; on failure once more along the preconditioned gradient."""
@@ -117,6 +129,33 @@ class LBFGS(Minimizer):
         self._age += 1
         if state.gradient_norm > 0.0:
             self._advance(problem, state, length)
+
+    def look_ahead(self, problem: Problem, state: State) -> None:
+        """Make sure that it is not a saddle point which the descent is near to."""
+        self._peak = max(self._peak, state.gradient_norm)
+        if self._verified or state.steps == 0 or state.gradient_norm > _NEAR * self._peak:
+            return
+        self._verified = not self._leave_saddle(problem, state)
+        if not self._verified:
+            self._peak = 0.0
+            self._begin_anew(problem, state)
+            state.note = "left a saddle point along negative curvature"
+
+    def _leave_saddle(self, problem: Problem, state: State) -> bool:
+        """Whether there was one."""
+        solver, metric = Steihaug(problem.size, _PROBES), self._metric
+        if metric.is_identity:
+            metric.refresh(problem, state.theta)
+
+        def solve(b: FloatArray, z: FloatArray, tolerance: float, flat: float) -> Steihaug:
+            model = Model(product=problem.hvp(state.theta))
+            solver.solve(
+                model, b, z, metric.inverse, lambda r, out: metric.apply(problem, r, out), flexible=metric.flexible,
+                radius=math.inf, tolerance=tolerance, limit=_PROBES, flat=flat,
+            )  # fmt: skip
+            return solver
+
+        return leave_saddle(problem, state, self._search, metric, solve)
 
     def _search_along(self, problem: Problem, state: State) -> float:
         """Length of the step taken along the current direction, 0.0 if there is none."""
@@ -167,7 +206,10 @@ class LBFGS(Minimizer):
         """Drop the pairs, which belong to another preconditioner."""
         self._due = self.check_every
         self.setup_seconds = self._metric.seconds
-        self._metric.apply(problem, state.gradient, self._pg)
+        if self.preconditioner is None:
+            self._pg = state.gradient
+        else:
+            self._metric.apply(problem, state.gradient, self._pg)
         state.note = self._metric.note
         if not dot(state.gradient, self._pg) > 0:
             self._give_up_metric(problem, state)
@@ -198,7 +240,7 @@ class LBFGS(Minimizer):
         saved: dict[str, Any] = {
             "pairs": self._pairs.copy(), "gram": self._gram.copy(), "newest": self._newest, "count": self._count,
             "gamma": self._gamma, "direction": self._direction.copy(), "slope": self._slope, "age": self._age,
-            "due": self._due,
+            "due": self._due, "peak": self._peak, "verified": self._verified,
             "noise": self._search.noise, "scale": self._search.scale, **self._metric.export(),
         }  # fmt: skip
         if self.preconditioner is not None:
@@ -212,6 +254,7 @@ class LBFGS(Minimizer):
         self._pairs[:], self._gram[:], self._direction[:] = saved["pairs"], saved["gram"], saved["direction"]
         self._newest, self._count = int(saved["newest"]), int(saved["count"])
         self._age, self._due = int(saved["age"]), int(saved["due"])
+        self._peak, self._verified = float(saved["peak"]), bool(saved["verified"])
         self._gamma, self._slope = float(saved["gamma"]), float(saved["slope"])
         self._search.noise, self._search.scale = float(saved["noise"]), float(saved["scale"])
         if self.preconditioner is not None:

@@ -266,8 +266,9 @@ class Metric:
         ``scaled``: beside the same diagonal times a factor.
         """
         self._take_diagonal(matrix, diagonal, self._scratch)
-        if scaled:
-            self._scratch *= self._diagonal.sum() / self._scratch.sum()
+        total = self._scratch.sum() if scaled else 0.0
+        if total > 0.0:
+            self._scratch *= self._diagonal.sum() / total
         return float(relative_change(self._scratch, self._diagonal))
 
     def held(self, terms: NodeTerms | None) -> FloatArray:

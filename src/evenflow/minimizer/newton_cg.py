@@ -21,7 +21,7 @@ from evenflow.minimizer.node_terms import NodeTerms
 from evenflow.minimizer.opening import opening_step
 from evenflow.minimizer.problem import Problem
 from evenflow.minimizer.remainder import Remainder
-from evenflow.minimizer.saddle import descend, probe
+from evenflow.minimizer.saddle import leave_saddle
 from evenflow.minimizer.steihaug import End, Steihaug
 from evenflow.minimizer.watch import Watch
 from evenflow.preconditioner.base import Preconditioner
@@ -36,7 +36,6 @@ _LOOSE = 0.9  # the same for a step that was cut
 _CACHED, _DENSE = 1_000_000, 9
 _SAFE, _SAFER = 1.5, 4.0  # times what is left to gain by the largest ratio; the diagonal hides slow modes for longer
 _MARGIN = 0.8  # of the reduction that would do for good: what a solve foresees of its end is off by a fifth
-_LEVEL = 1e-10  # curvature, against the largest, that is neither up nor down where a saddle point is looked for
 _GROWTH = 3.0  # of the radius after a good step that it cut
 _POOR, _NOISE = 0.5, 1e-10  # of the decrease that a model foretold, where it was wrong; of the energy, where that tells
 _EXPECTED = {
@@ -404,15 +403,14 @@ class NewtonCG(Minimizer):
         if hessian is not None and is_diagonally_dominant(hessian.indptr, hessian.indices, hessian.data):
             return False
         radius, self._radius = self._radius, math.inf
-        b = probe(problem)
-        z = self._metric.apply(problem, b, np.empty_like(b))
-        self._run(problem, model.quadratic(), b, z, 1e-3, flat=_LEVEL)
+
+        def solve(b: FloatArray, z: FloatArray, tolerance: float, flat: float) -> Steihaug:
+            self._run(problem, model.quadratic(), b, z, tolerance, flat=flat)
+            return self._solver
+
+        left = leave_saddle(problem, state, self._search, self._metric, solve)
         self._radius = radius
-        state.inner += self._solver.iterations
-        solver = self._solver
-        if solver.end is not End.NEGATIVE or solver.curvature >= -_LEVEL * solver.largest * solver.square:
-            return False
-        if not descend(problem, state, self._search, solver.direction.copy(), solver.curvature):
+        if not left:
             return False
         self._verified, self._model, self._radius = False, None, math.inf
         self._forcing.loosen()

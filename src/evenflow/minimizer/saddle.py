@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -10,9 +11,42 @@ from evenflow.energy.base import FloatArray
 from evenflow.minimizer.base import State
 from evenflow.minimizer.line_search import LineSearch
 from evenflow.minimizer.linear_algebra import move
+from evenflow.minimizer.metric import Metric
 from evenflow.minimizer.problem import Problem
+from evenflow.minimizer.steihaug import End, Steihaug
 
-__all__ = ["descend", "probe"]
+__all__ = ["leave_saddle"]
+
+_LEVEL = 1e-10  # curvature, against the largest, that is neither up nor down
+_TOLERANCE = 1e-3  # of the residual: conjugate gradients have met every mode that counts by then
+
+
+def leave_saddle(
+    problem: Problem,
+    state: State,
+    search: LineSearch,
+    metric: Metric,
+    solve: Callable[[FloatArray, FloatArray, float, float], Steihaug],
+) -> bool:
+    """Look for negative curvature at a point where the gradient is about zero, and follow it; whether it was left.
+
+    Parameters
+    ----------
+    problem : Problem
+    state : State
+    search : LineSearch
+    metric : Metric
+        Preconditions the search for it.
+    solve : callable
+        ``solve(b, P^-1 b, tolerance, flat)``: conjugate gradients for H x = -b, which end at a curvature below ``flat``
+        times the largest.
+    """
+    b = probe(problem)
+    solver = solve(b, metric.apply(problem, b, np.empty_like(b)), _TOLERANCE, _LEVEL)
+    state.inner += solver.iterations
+    if solver.end is not End.NEGATIVE or solver.curvature >= -_LEVEL * solver.largest * solver.square:
+        return False
+    return descend(problem, state, search, solver.direction.copy(), solver.curvature)
 
 
 def probe(problem: Problem) -> FloatArray:
