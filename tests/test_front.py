@@ -129,6 +129,14 @@ def test_interrupt_returns_the_best_point(heat: ef.HeatDiffusion) -> None:
     assert signal.getsignal(signal.SIGINT) is before
 
 
+def test_a_sum_of_squares_that_is_down_to_nothing_is_no_failure() -> None:
+    graph = ef.gallery.lattice(30, 30, periodic=True)
+    energy = ef.HopfKuramoto(graph, s1=1.0, s2=0.0, loss="drift")
+    result = ef.minimize(energy, 0.1 * np.random.default_rng(0).normal(size=900))
+    assert result.energy <= 1e-24
+    assert not result.status.failed
+
+
 class Interrupting(ef.TorchEnergy):
     """Presses Ctrl-C at its fifth evaluation."""
 

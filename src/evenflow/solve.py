@@ -67,6 +67,7 @@ class Stage:
 
 
 _ROUND_OFF = 1e-14  # of an energy: where no more than this is left to gain, no step need lower it
+_NOTHING = 1e-24  # of the first energy
 _BRIEF = 5e-3  # seconds: a solve that nobody watches and that is over sooner leaves Ctrl-C alone, which costs less
 
 Plan = Generator[Stage, StageReport, str]
@@ -366,13 +367,18 @@ class Solve:
         if (status := self.budget.met(self, state)) is not None:
             return status, True
         own = state.status
-        if own is Status.LINE_SEARCH_FAILED and state.decrement <= _ROUND_OFF * abs(state.energy):
+        if own is Status.LINE_SEARCH_FAILED and self._is_at_round_off(state):
             own = Status.PLATEAU
         if (status := own or verdict) is not None:
             return status, False
         if state.gradient_norm == 0.0 and not stage.minimizer.needs_hvp:
             return Status.CONVERGED, False
         return None
+
+    def _is_at_round_off(self, state: State) -> bool:
+        """Whether no more is left to gain than the energy's round-off, or no energy is left of a sum of squares."""
+        left = abs(state.energy) <= _NOTHING * abs(self.history.energy[0])
+        return left or state.decrement <= _ROUND_OFF * abs(state.energy)
 
     def _ask_outside(self, state: State) -> tuple[Status, bool] | None:
         """Progress bar, callback and Ctrl-C, all off the clock."""
