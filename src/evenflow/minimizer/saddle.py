@@ -41,15 +41,15 @@ def leave_saddle(
         ``solve(b, P^-1 b, tolerance, flat)``: conjugate gradients for H x = -b, which end at a curvature below ``flat``
         times the largest.
     """
-    b = probe(problem)
+    b = _probe(problem)
     solver = solve(b, metric.apply(problem, b, np.empty_like(b)), _TOLERANCE, _LEVEL)
     state.inner += solver.iterations
     if solver.end is not End.NEGATIVE or solver.curvature >= -_LEVEL * solver.largest * solver.square:
         return False
-    return descend(problem, state, search, solver.direction.copy(), solver.curvature)
+    return _descend(problem, state, search, solver.direction.copy(), solver.curvature)
 
 
-def probe(problem: Problem) -> FloatArray:
+def _probe(problem: Problem) -> FloatArray:
     """A fixed right-hand side with a part along every mode, zero where the state is fixed."""
     b = np.random.default_rng(0).standard_normal(problem.size)
     if problem.is_identity:
@@ -57,7 +57,7 @@ def probe(problem: Problem) -> FloatArray:
     return b
 
 
-def descend(problem: Problem, state: State, search: LineSearch, d: FloatArray, curvature: float) -> bool:
+def _descend(problem: Problem, state: State, search: LineSearch, d: FloatArray, curvature: float) -> bool:
     """Follow +d or -d, whichever is lower, in growing steps while the energy falls; whether any step was taken.
 
     Parameters
