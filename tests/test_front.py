@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -150,8 +151,10 @@ class Interrupting(ef.TorchEnergy):
 
 
 @pytest.fixture
-def interrupting() -> Interrupting:
-    return Interrupting(lambda w: (w**4).sum(), shape=(3,), initial=np.ones(3))
+def interrupting() -> Iterator[Interrupting]:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background of a shell there is none
+    yield Interrupting(lambda w: (w**4).sum(), shape=(3,), initial=np.ones(3))
+    signal.signal(signal.SIGINT, before)
 
 
 def test_interrupt_of_a_solve_that_has_taken_a_while(
