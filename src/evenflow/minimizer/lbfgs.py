@@ -26,7 +26,7 @@ from evenflow.status import Status
 __all__ = ["LBFGS"]
 
 _NEAR = 1e-5  # of the first gradient
-_PROBES = 200  # iterations in search of negative curvature
+_PROBES = 30  # iterations in search of negative curvature: more would cost as much as the descent
 
 
 @dataclass
@@ -53,9 +53,10 @@ class LBFGS(Minimizer):
     check_every : int
         Steps after which the drift is measured; twice as many after every time when there was none.
     check_saddle : bool
-        When the gradient has fallen to 1e-5 of the largest so far, look for negative curvature, by conjugate gradients
-        on a fixed pseudo-random right-hand side, and follow it (then again, counted from there): pairs know nothing of
-        a direction that no gradient has a part along.
+        When the gradient has fallen to 1e-5 of the largest so far, look for negative curvature, by at most 30
+        iterations of conjugate gradients on a fixed pseudo-random right-hand side, and follow it (then again, counted
+        from there): pairs know nothing of a direction that no gradient has a part along. What bends down only slightly
+        beside the preconditioner may be missed.
 
     References
     ----------
