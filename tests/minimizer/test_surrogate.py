@@ -13,20 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import evenflow as ef
-from evenflow.history import Counts
+from conformance.minimizer import problem_of
 from evenflow.minimizer import LBFGS, NonlinearCG
 from evenflow.minimizer.problem import Problem
 from evenflow.minimizer.surrogate import Surrogate
 from evenflow.preconditioner import Multigrid
-from evenflow.reparametrization import Identity
 
 GRAPH = ef.gallery.lattice(5, 6)
-
-
-def problem_of(energy: ef.BaseEnergy) -> Problem:
-    identity, counts = Identity(), Counts()
-    identity.setup(energy, None, counts)
-    return Problem(energy, identity, counts)
 
 
 def dense_hessian(problem: Problem, theta: np.ndarray) -> np.ndarray:

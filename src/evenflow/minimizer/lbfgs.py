@@ -25,7 +25,7 @@ from evenflow.status import Status
 
 __all__ = ["LBFGS"]
 
-_NEAR = 1e-5  # of the first gradient
+_NEAR = 1e-5  # of the largest gradient so far
 _PROBES = 30  # iterations in search of negative curvature: more would cost as much as the descent
 
 
@@ -197,23 +197,21 @@ class LBFGS(Minimizer):
 
     def _rebuild(self, problem: Problem, state: State) -> None:
         """Build the preconditioner here and begin anew."""
-        if self._metric.is_identity:
-            self._restart(problem, state)
-        else:
+        if not self._metric.is_identity:
             self._metric.refresh(problem, state.theta)
-            self._begin_anew(problem, state)
+        self._begin_anew(problem, state)
 
     def _begin_anew(self, problem: Problem, state: State) -> None:
-        """Drop the pairs, which belong to another preconditioner."""
+        """Drop the pairs, which belong to another preconditioner, or to another point."""
         self._due = self.check_every
-        self.setup_seconds = self._metric.seconds
         if self.preconditioner is None:
             self._pg = state.gradient
         else:
+            self.setup_seconds = self._metric.seconds
             self._metric.apply(problem, state.gradient, self._pg)
-        state.note = self._metric.note
-        if not dot(state.gradient, self._pg) > 0:
-            self._give_up_metric(problem, state)
+            state.note = self._metric.note
+            if not dot(state.gradient, self._pg) > 0:
+                self._give_up_metric(problem, state)
         self._restart(problem, state)
 
     def _give_up_metric(self, problem: Problem, state: State) -> None:

@@ -23,17 +23,17 @@ if TYPE_CHECKING:
 
     from evenflow.preconditioner.cycle import CycleArguments
 
-__all__ = ["SOURCES", "Metric", "Source", "check_source"]
+__all__ = ["Metric", "Source", "check_source"]
 
 Source = Literal["hessian", "products", "curvature"]
-SOURCES: tuple[Source, ...] = get_args(Source)
+_SOURCES: tuple[Source, ...] = get_args(Source)
 _NO_BEND = 1e-10  # of the sum of the diagonal: round-off
 
 
 def check_source(source: str) -> None:
     """Refuse what is no source."""
-    if source not in SOURCES:
-        raise InputError(f"source={source!r}: expected {', '.join(map(repr, SOURCES[:-1]))} or {SOURCES[-1]!r}")
+    if source not in _SOURCES:
+        raise InputError(f"source={source!r}: expected {', '.join(map(repr, _SOURCES[:-1]))} or {_SOURCES[-1]!r}")
 
 
 @dataclass
