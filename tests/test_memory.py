@@ -5,8 +5,14 @@ from __future__ import annotations
 import platform
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
+
+from evenflow import memory
+from evenflow.memory import long_array
 
 PROGRAM = """
 import resource
@@ -35,3 +41,49 @@ def test_freed_blocks_are_used_again() -> None:
     found = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
     without, kept = map(int, found.stdout.split())
     assert kept < 0.1 * without
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Long begins early, and nothing was lent yet."""
+    monkeypatch.setattr(memory, "_LONG", 100)
+    monkeypatch.setattr(memory, "_lent", [])
+
+
+@pytest.mark.usefixtures("short")
+def test_a_long_array_is_lent_again_once_nobody_refers_to_it() -> None:
+    first = long_array(1_000, np.float64)
+    where = first.ctypes.data
+    view = first[3:5]
+    del first
+    second = long_array(900, np.float64)
+    assert second.ctypes.data != where  # the view keeps it
+    del view
+    third = long_array(1_000, np.float64)
+    assert third.ctypes.data == where
+    assert long_array(900, np.uint32).dtype == np.uint32
+    assert len(long_array(len(third) + 1, np.float64)) > len(third)
+
+
+@pytest.mark.usefixtures("short")
+def test_threads_are_lent_different_arrays() -> None:
+    together = threading.Barrier(4)
+
+    def borrow(_: int) -> list[np.ndarray]:
+        together.wait()
+        return [long_array(5_000, np.float64) for _ in range(50)]
+
+    with ThreadPoolExecutor(4) as pool:
+        lent = [array for arrays in pool.map(borrow, range(4)) for array in arrays]
+    assert len({array.ctypes.data for array in lent}) == len(lent) == 200
+
+
+@pytest.mark.usefixtures("short")
+def test_no_more_than_a_limit_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "_KEPT", 20_000)
+    long_array(1_000, np.float64)
+    long_array(10_000, np.float64)  # more than all that may be kept
+    assert [len(array) for array in memory._lent] == [1_000]
+    for size in (1_100, 1_200):
+        long_array(size, np.float64)
+    assert [len(array) for array in memory._lent] == [1_100, 1_200]

@@ -13,6 +13,7 @@ from evenflow.graph import Graph
 from evenflow.preconditioner import Multigrid
 from evenflow.preconditioner.elimination import elimination_order
 from evenflow.preconditioner.minimum_degree import factor_values, minimum_degree
+from evenflow.preconditioner.table import SIZE
 
 
 def lower(matrix: sp.csr_array) -> tuple[np.ndarray, np.ndarray]:
@@ -65,7 +66,8 @@ def test_a_small_road_network_is_eliminated_to_the_end() -> None:
     matrix = sp.csr_array(graph.laplacian + sp.diags_array(np.full(graph.n_nodes, 1e-3)))
     multigrid = Multigrid()
     multigrid.refresh(matrix)
-    assert [level.matrix.size for level in multigrid._levels] == [graph.n_nodes]
+    assert multigrid._hierarchy is not None
+    assert multigrid._hierarchy.rows[:, SIZE].tolist() == [graph.n_nodes]
     x = np.random.default_rng(1).normal(size=graph.n_nodes)
     np.testing.assert_allclose(multigrid.apply(matrix @ x), x, rtol=1e-8, atol=1e-8)
 

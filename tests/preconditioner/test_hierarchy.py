@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from conformance.preconditioner import laplacian, raise_diagonal
 from evenflow import gallery
-from evenflow.preconditioner import Multigrid
-from evenflow.preconditioner.cycle import VISITS
+from evenflow.preconditioner import Multigrid, table
 from evenflow.preconditioner.half import precedes, turn
-from evenflow.preconditioner.hierarchy import Aggregated, Matrix
+from evenflow.preconditioner.hierarchy import Hierarchy
+from evenflow.preconditioner.schedule import limit_stretch
 
 
 def random_matrix(n: int, seed: int, held: float) -> sp.csr_array:
@@ -30,10 +30,18 @@ def random_matrix(n: int, seed: int, held: float) -> sp.csr_array:
     return matrix
 
 
-def dense(matrix: Matrix) -> np.ndarray:
-    """The couplings and their diagonal."""
-    lower = sp.csr_array((matrix.lower, matrix.idx, matrix.ptr), shape=(matrix.size, matrix.size)).toarray()
-    return lower + lower.T + np.diag(matrix.diagonal)
+def hierarchy_of(multigrid: Multigrid) -> tuple[Hierarchy, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """The hierarchy, and the table, indices and values that compiled code reads."""
+    hierarchy = multigrid._hierarchy
+    assert hierarchy is not None
+    return hierarchy, (hierarchy.rows, hierarchy._u, hierarchy._f)
+
+
+def dense(k: int, arrays: tuple[np.ndarray, np.ndarray, np.ndarray]) -> np.ndarray:
+    """The couplings of level k and their diagonal."""
+    ptr, idx, values, diagonal = table.matrix(arrays[0], k, *arrays[1:])
+    lower = sp.csr_array((values, idx, ptr), shape=(len(diagonal), len(diagonal))).toarray()
+    return lower + lower.T + np.diag(diagonal)
 
 
 @settings(max_examples=60, deadline=None)
@@ -47,21 +55,43 @@ def dense(matrix: Matrix) -> np.ndarray:
 def test_the_coarse_matrix_is_the_product(n: int, seed: int, held: float, threshold: float, width: int) -> None:
     p = Multigrid(coarsest=2, threshold=threshold, width=width)
     p.refresh(random_matrix(n, seed, held))
-    size = np.abs(p._levels[0].matrix.values).max()
-    for level in p._levels:
-        if not isinstance(level, Aggregated):
+    hierarchy, arrays = hierarchy_of(p)
+    rows, u, f = arrays
+    size = np.abs(dense(0, arrays)).max()
+    for k, kind in enumerate(hierarchy.kinds):
+        if kind != table.AGGREGATE:
             continue
-        weights = sp.csr_array((level.weights, level.p_idx, level.p_ptr), shape=(level.matrix.size, level.coarse.size))
-        product = weights.T @ dense(level.matrix) @ weights
-        np.testing.assert_allclose(dense(level.coarse), product, atol=1e-12 * size)
-        assert np.diff(level.p_ptr).max() <= width
-        assert (level.group >= -1).all()
-        assert np.unique(level.group[level.group >= 0]).size == level.coarse.size
+        ptr, idx, _ = table.interpolation(rows, k, u, f)
+        n, coarse, first = rows[k, table.SIZE], rows[k, table.COARSE], rows[k, table.GROUPS]
+        group = u[first : first + n].view(np.int32)
+        weights = sp.csr_array((table.weights(rows, k, f), idx, ptr), shape=(n, coarse))
+        product = weights.T @ dense(k, arrays) @ weights
+        np.testing.assert_allclose(dense(k + 1, arrays), product, atol=1e-12 * size)
+        assert np.diff(ptr).max() <= width
+        assert (group >= -1).all()
+        assert np.unique(group[group >= 0]).size == coarse
         # the own group comes first, and weights sum to one where no potential is mixed in
-        own = np.diff(level.p_ptr) > 0
-        np.testing.assert_array_equal(level.p_idx[level.p_ptr[:-1][own]], level.group[own])
-        if level.matrix.potential is not None:
+        own = np.diff(ptr) > 0
+        np.testing.assert_array_equal(idx[ptr[:-1][own]], group[own])
+        if rows[k, table.APART]:
             np.testing.assert_allclose(weights.sum(axis=1)[own], 1.0, rtol=1e-12)
+
+
+def test_a_refresh_weighs_anew_below_levels_of_elimination() -> None:
+    """There the potential is mixed in, and each node follows its neighbours by the share of the couplings."""
+    rng = np.random.default_rng(3)
+    graph = gallery.from_spec("ba:2000:m=2")
+    p = Multigrid()
+    for _ in range(2):
+        couplings = sp.csr_array(graph.laplacian)
+        scale = sp.diags_array(rng.uniform(0.2, 2.0, graph.n_nodes))
+        p.refresh(sp.csr_array(scale @ couplings @ scale + sp.diags_array(rng.uniform(0.1, 1.0, graph.n_nodes))))
+        hierarchy, arrays = hierarchy_of(p)
+        assert hierarchy.kinds[:2] == [table.ELIMINATE, table.AGGREGATE]
+        level = dense(1, arrays)
+        share = (np.abs(level).sum(axis=1) - np.diag(level)) / np.diag(level)
+        ptr, _, weights = table.interpolation(arrays[0], 1, *arrays[1:])
+        np.testing.assert_allclose(np.add.reduceat(weights, ptr[:-1].astype(int)), np.minimum(1.0, share), rtol=1e-12)
 
 
 @given(n=st.integers(1, 200))
@@ -77,8 +107,9 @@ def test_only_small_levels_are_visited_twice(cycle: str) -> None:
     matrix = raise_diagonal(laplacian(gallery.lattice(80, 80).to_networkx()), np.eye(1, 6400)[0])
     p = Multigrid(cycle=cycle)
     p.refresh(matrix)
-    entries = [level.matrix.entries for level in p._levels]
-    visits = p._layout.arguments[1][:, VISITS]
+    hierarchy, _ = hierarchy_of(p)
+    entries = hierarchy.entries
+    visits = hierarchy.cycle_arguments[0][:, table.VISITS]
     assert len(entries) >= 4
     assert list(visits[:2]) == [1, 1]
     small = [e <= min(0.1 * entries[0], 0.3 * above) for e, above in zip(entries[2:], entries[1:], strict=False)]
@@ -91,12 +122,7 @@ def test_only_small_levels_are_visited_twice(cycle: str) -> None:
 @given(visits=st.lists(st.integers(1, 4), min_size=1, max_size=8), stretch=st.floats(0.1, 1.99))
 def test_no_visit_of_many_goes_more_than_twice_as_far(visits: list[int], stretch: float) -> None:
     """By exact coarse solves, whose every correction is ``longest`` times too long at most."""
-    p = Multigrid()
-    matrix = Matrix(np.zeros(2, np.uint32), np.zeros(0, np.uint32), np.ones(1))
-    p._levels = [Aggregated(matrix) for _ in visits]
-    for level in p._levels:
-        level.stretch = stretch
-    factors = p._stretches(visits)
+    factors = limit_stretch(visits, [True] * len(visits), [stretch] * len(visits))
     longest = 1.0
     for factor, count in zip(reversed(factors), reversed(visits), strict=True):
         assert 0.0 < factor <= stretch

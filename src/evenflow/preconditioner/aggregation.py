@@ -150,21 +150,21 @@ def _join(ptr, place, mark, indices, data, group):  # type: ignore[no-untyped-de
 
 
 @njit(cache=True, nogil=True)
-def aggregate(indptr, indices, data, threshold, ptr, place, mark):  # type: ignore[no-untyped-def]
+def aggregate(indptr, indices, data, threshold, ptr, place, mark, group):  # type: ignore[no-untyped-def]
     """Write the rows of the strong couplings (place in the matrix, mark), and group the nodes by them.
+
+    ``group`` receives that of each node, numbered in node order; -1 for a node coupled to nothing.
 
     Returns
     -------
     strong : int
         How many couplings are strong.
-    group : ndarray of int32
-        Of each node, numbered in node order; -1 for a node coupled to nothing.
     count : int
         Of groups.
     """
     n = len(ptr) - 1
     strong = _couplings(indptr, indices, data, threshold, ptr, place, mark)
-    group = np.full(n, -1, np.int32)
+    group[:] = -1
     count = _seed(ptr, place, mark, indices, group)
     for i in _join(ptr, place, mark, indices, data, group):
         if group[i] >= 0:
@@ -189,4 +189,4 @@ def aggregate(indptr, indices, data, threshold, ptr, place, mark):  # type: igno
                 number[group[i]] = count
                 count += 1
             group[i] = number[group[i]]
-    return strong, group, count
+    return strong, count

@@ -2,31 +2,27 @@
 
 Each level is smoothed by one forward Gauss-Seidel sweep before and one backward sweep after the coarse
 correction. With the pivots all positive, and a positive definite solve on the coarsest level, the operator is
-symmetric positive definite whatever the signs of the matrix. Levels below the finest lie in packed arrays.
+symmetric positive definite whatever the signs of the matrix.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+import numpy.typing as npt
 from numba import njit
 
+from evenflow.energy.base import FloatArray
 from evenflow.energy.short_loop import after
+from evenflow.preconditioner import table
+from evenflow.preconditioner.table import AGGREGATE, DIRECT, ELIMINATE, FINEST
+from evenflow.preconditioner.window import window
 
-__all__ = ["AGGREGATE", "DIRECT", "ELIMINATE", "SMOOTH", "CycleArguments", "run_cycle"]
+__all__ = ["CycleArguments", "run_cycle"]
 
-CycleArguments = tuple[Any, ...]
-"""What :func:`run_cycle` takes after ``r`` and ``out``."""
+UintArray = npt.NDArray[np.uint32]
 
-AGGREGATE = 0
-ELIMINATE = 1
-DIRECT = 2
-SMOOTH = 3
-
-# Columns of the table of levels: kind, unknowns, visits, then where its rows, entries and unknowns begin in the
-# packed arrays, for the matrix (or multipliers) and for the interpolation.
-KIND, SIZE, VISITS, ROWS, ENTRIES, P_ROWS, P_ENTRIES, NODES, PIVOTS = range(9)
+CycleArguments = tuple[npt.NDArray[np.int64], UintArray, FloatArray, FloatArray, FloatArray]
+"""What :func:`run_cycle` takes after ``r`` and ``out``: table, indices, values, stretch, work."""
 
 _dense = njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
 _sparse = njit(cache=True, nogil=True, fastmath={"contract"})
@@ -177,85 +173,55 @@ def _solve_dense(factor, r, x):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def run_cycle(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
-    r,
-    out,
-    spare,
-    table,
-    a_ptr,
-    a_idx,
-    a_val,
-    p_ptr,
-    p_idx,
-    p_val,
-    inverse,
-    order,
-    ptr,
-    idx,
-    val,
-    pivots,
-    nodes,
-    dense,
-    stretch,
-    work,
-):
+def run_cycle(r, out, t, u, f, stretch, work):  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
     """Set out to one cycle's approximation of A^-1 r.
 
-    The finest level has arrays of its own: matrix (or multipliers) a, interpolation p, inverse pivots, order.
-    ``ptr``, ``idx``, ``val``, ``pivots``, ``nodes`` hold the others, ``work`` four vectors of each. Corrections by
-    the groups of a level are made longer by its ``stretch``.
+    For a hierarchy (see :mod:`evenflow.preconditioner.table`). ``work`` has room for four vectors of each level but the
+    finest, and one of that. Corrections by the groups of a level are made longer by its ``stretch``.
     """
-    last = len(table) - 1
+    last = len(t) - 1
     visits = np.zeros(last + 1, np.int64)
     nothing = r[:0]
-    level = 0
+    level = FINEST
     down = True
     while True:
-        kind = table[level, KIND]
-        n = table[level, SIZE]
-        at = table[level, NODES]
+        kind = t[level, table.KIND]
+        n = t[level, table.SIZE]
+        mp, mi, mv, _ = table.matrix(t, level, u, f)
+        if kind == ELIMINATE:
+            mp, mi, mv = table.multipliers(t, level, u, f)
+        dinv = table.inverse_pivots(t, level, f)
+        begin = 4 * t[level, table.BEFORE]
         if level == 0:
-            mp, mi, mv, pp, pi, pv, dinv, seq = a_ptr, a_idx, a_val, p_ptr, p_idx, p_val, inverse, order
-            rr, xx, ss = r, out, spare
+            rr, xx, ss = r, out, window(work, len(work) - n, n)
         else:
-            rows = n if kind != ELIMINATE else table[level, PIVOTS]
-            k = table[level, ROWS]
-            mp = ptr[k : k + rows + 1]
-            mi = idx[table[level, ENTRIES] :]
-            mv = val[table[level, ENTRIES] :]
-            k = table[level, P_ROWS]
-            pp = ptr[k : k + n + 1]
-            pi = idx[table[level, P_ENTRIES] :]
-            pv = val[table[level, P_ENTRIES] :]
-            dinv = pivots[at : at + n]
-            seq = nodes[at : at + n]
-            rr = work[0, at : at + n]
-            xx = work[1, at : at + n]
-            ss = work[2, at : at + n]
+            rr, xx, ss = window(work, begin, n), window(work, begin + n, n), window(work, begin + 2 * n, n)
         if level < last:
-            below = table[level + 1, NODES]
-            size = table[level + 1, SIZE]
-            coarse_r = work[0, below : below + size]
-            coarse_x = work[1, below : below + size]
+            below = 4 * t[level + 1, table.BEFORE]
+            size = t[level + 1, table.SIZE]
+            coarse_r = window(work, below, size)
+            coarse_x = window(work, below + size, size)
             if down:
                 if kind == AGGREGATE:
+                    pp, pi, pv = table.interpolation(t, level, u, f)
                     _forward(mp, mi, mv, dinv, rr, xx, ss)
                     _restrict(pp, pi, pv, ss, coarse_r)
                 else:
-                    _eliminate(mp, mi, mv, seq, rr, ss, coarse_r)
+                    _eliminate(mp, mi, mv, table.sequence(t, level, u), rr, ss, coarse_r)
                 level += 1
                 visits[level] = 0
                 continue
             if kind == AGGREGATE:
+                pp, pi, pv = table.interpolation(t, level, u, f)
                 _prolong(pp, pi, pv, stretch[level], coarse_x, xx, rr, ss)
                 _backward(mp, mi, mv, dinv, xx, ss)
             else:
-                _substitute(mp, mi, mv, dinv, seq, coarse_x, ss, xx)
+                _substitute(mp, mi, mv, dinv, table.sequence(t, level, u), coarse_x, ss, xx)
         elif kind == DIRECT:
-            _solve_dense(dense, rr, xx)
+            _solve_dense(table.dense(t, level, f), rr, xx)
         elif kind == ELIMINATE:  # to the end
-            _eliminate(mp, mi, mv, seq, rr, ss, nothing)
-            _substitute(mp, mi, mv, dinv, seq, nothing, ss, xx)
+            _eliminate(mp, mi, mv, table.sequence(t, level, u), rr, ss, nothing)
+            _substitute(mp, mi, mv, dinv, table.sequence(t, level, u), nothing, ss, xx)
         else:
             _forward(mp, mi, mv, dinv, rr, xx, ss)
             ss[:] = rr
@@ -264,8 +230,8 @@ def run_cycle(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
         if level == 0:
             return
         visits[level] += 1
-        total = work[3, at : at + n]
-        if visits[level] < table[level, VISITS]:
+        total = window(work, begin + 3 * n, n)
+        if visits[level] < t[level, table.VISITS]:
             if visits[level] == 1:
                 total[:] = xx
             else:

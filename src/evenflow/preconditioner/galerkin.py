@@ -7,20 +7,15 @@ row; rows of W are made again for each coarse node that takes part in them, whic
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 from numba import njit
 
-from evenflow.energy.base import FloatArray
 from evenflow.energy.prefetch import prefetch
 from evenflow.energy.short_loop import after
 from evenflow.preconditioner.half import turn
 
-__all__ = ["Products", "multiply_new", "multiply_out"]
+__all__ = ["fold_product", "multiply_new", "multiply_out"]
 
-UintArray = npt.NDArray[np.uint32]
 _SOON, _LATER = np.uint64(16), np.uint64(32)  # fine rows between asking for a piece of memory and its turn
-
-Products = tuple[UintArray, UintArray, UintArray, UintArray, UintArray, UintArray]
 
 
 @njit(cache=True, nogil=True)
@@ -58,8 +53,11 @@ def _ask_ahead(e, node, ptr, p_ptr, diagonal, idx, val):  # type: ignore[no-unty
 
 
 @njit(cache=True, nogil=True)
-def _multiply_new(ptr, idx, val, diagonal, p_ptr, p_idx, p_val, r_ptr, node, place, s_ptr, s_idx, s_val, scale):  # type: ignore[no-untyped-def]
-    """Write the rows of P^T, and those of S, the diagonal first; False as soon as they do not fit."""
+def multiply_new(ptr, idx, val, diagonal, p_ptr, p_idx, p_val, r_ptr, node, place, s_ptr, s_idx, s_val, scale):  # type: ignore[no-untyped-def]
+    """Write the rows of P^T (nodes, places of their weights), those of S, the diagonal first, and ``scale``.
+
+    The last as :func:`multiply_out` does. ``r_ptr`` is zero before. Returns False as soon as S does not fit.
+    """
     _transpose(p_ptr, p_idx, r_ptr, node, place)
     one = np.uint64(1)
     room = np.int64(len(s_idx))
@@ -109,7 +107,7 @@ def _multiply_new(ptr, idx, val, diagonal, p_ptr, p_idx, p_val, r_ptr, node, pla
 
 
 @njit(cache=True, nogil=True)
-def _fold(s_ptr, s_idx, s_val, ptr, idx, fold, out):  # type: ignore[no-untyped-def]
+def fold_product(s_ptr, s_idx, s_val, ptr, idx, fold, out):  # type: ignore[no-untyped-def]
     """Write the strictly lower rows of S + S^T, the slot of each entry of S in (lower values, diagonal), and these.
 
     Returns how many entries are lower. Which of two rows comes later cannot be foretold: nothing here branches on it.
@@ -170,49 +168,12 @@ def _fold(s_ptr, s_idx, s_val, ptr, idx, fold, out):  # type: ignore[no-untyped-
     return m
 
 
-def multiply_new(
-    lower: tuple[UintArray, UintArray, FloatArray, FloatArray],
-    interpolation: tuple[UintArray, UintArray, FloatArray],
-    n_coarse: int,
-    limit: int,
-) -> tuple[UintArray, UintArray, FloatArray, FloatArray, Products] | None:
-    """Coarse matrix of a fine one, its pattern found on the way.
-
-    Parameters
-    ----------
-    lower : tuple
-        Strictly lower rows (ptr, idx, values) of the fine matrix, and its diagonal.
-    interpolation : tuple
-        Rows (ptr, idx, weights).
-    n_coarse : int
-    limit : int
-        Most entries of S.
-
-    Returns
-    -------
-    tuple or None
-        Strictly lower rows (ptr, idx) of the coarse matrix, (lower values, diagonal), scale, and what
-        :func:`multiply_out` needs to do it again: rows of P^T (ptr, nodes, places of the weights), columns of S, slot
-        of each entry of S in (lower values, diagonal). None if S has more entries than ``limit``.
-    """
-    size = len(interpolation[1])
-    # Arrays are allocated here, not in the kernels: numpy asks for huge pages. Room that is not used is not touched.
-    r_ptr, node, place = np.zeros(n_coarse + 1, np.uint32), np.empty(size, np.uint32), np.empty(size, np.uint32)
-    s_ptr, s_idx, s_val = np.empty(n_coarse + 1, np.uint32), np.empty(limit, np.uint32), np.empty(limit)
-    scale = np.empty(n_coarse)
-    if not _multiply_new(*lower, *interpolation, r_ptr, node, place, s_ptr, s_idx, s_val, scale):
-        return None
-    s_idx, s_val = s_idx[: s_ptr[-1]], s_val[: s_ptr[-1]]
-    c_ptr, c_idx, fold = np.empty_like(s_ptr), np.empty_like(s_idx), np.empty_like(s_idx)
-    values = np.empty(len(s_val))
-    count = int(_fold(s_ptr, s_idx, s_val, c_ptr, c_idx, fold, values))
-    return c_ptr, c_idx[:count], values[: count + n_coarse], scale, (r_ptr, node, place, s_ptr, s_idx, fold)
-
-
 @njit(cache=True, nogil=True)
 def multiply_out(ptr, idx, val, diagonal, p_ptr, p_idx, p_val, products, out, scale):  # type: ignore[no-untyped-def]
     """Write the coarse matrix, ``out`` = (lower values, diagonal).
 
+    ``products``: rows of P^T (ptr, nodes, places of the weights), rows of S (ptr, columns), slot of each entry of S in
+    ``out``.
     ``scale`` receives sum_i p_i^2 a_ii of each coarse node, what its diagonal is to be compared with.
     """
     r_ptr, node, place, s_ptr, s_idx, fold = products

@@ -19,13 +19,13 @@ from numba import njit
 from evenflow.energy.short_loop import after
 
 __all__ = [
+    "add_sizes",
     "dense_half",
     "expand",
     "find_lower",
     "invert_pivots",
     "mend_pivot",
     "precedes",
-    "reach",
     "subtract_reach",
     "take_values",
     "turn",
@@ -104,20 +104,21 @@ def take_values(data, place, centre, values):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def expand(ptr, idx, entries):  # type: ignore[no-untyped-def]
-    """Full rows (indptr, indices, data) of a matrix in half storage; ``entries``: those below, then the diagonal."""
+def expand(ptr, idx, entries, indptr, indices, slots, data):  # type: ignore[no-untyped-def]
+    """Write the full rows of a matrix in half storage, the slot of each value there, and the values.
+
+    ``entries`` has the lower ones, then the diagonal.
+    """
     one = np.uint64(1)
     n = np.uint64(len(ptr)) - one
     m = np.uint64(len(idx))
-    indptr = np.zeros(n + one, np.uint32)
+    indptr[:] = 0
     for i in range(n):
         indptr[i + one] += ptr[i + one] - ptr[i] + np.uint32(1)
     for e in range(m):
         indptr[idx[e] + one] += np.uint32(1)
     for i in range(n):
         indptr[i + one] += indptr[i]
-    indices = np.empty(m + m + n, np.uint32)
-    data = np.empty(m + m + n, entries.dtype)
     place = indptr[:-1].copy()
     k = np.uint64(0)
     for i in range(n):
@@ -127,35 +128,36 @@ def expand(ptr, idx, entries):  # type: ignore[no-untyped-def]
             j, a = idx[k], entries[k]
             other = place[j]
             indices[own] = j
+            slots[own] = k
             data[own] = a
             own += np.uint32(1)
             indices[other] = i
+            slots[other] = k
             data[other] = a
             place[j] = other + np.uint32(1)
             k = after(k)
         indices[own] = i
+        slots[own] = m + i
         data[own] = entries[m + i]
         place[i] = own + np.uint32(1)
-    return indptr, indices, data
 
 
 @njit(cache=True, nogil=True)
-def dense_half(ptr, idx, val, diagonal):  # type: ignore[no-untyped-def]
-    """Lower triangle of the matrix as a dense array."""
+def dense_half(ptr, idx, val, diagonal, dense):  # type: ignore[no-untyped-def]
+    """Write the lower triangle of the matrix to a dense array."""
     n = len(diagonal)
-    dense = np.zeros((n, n))
+    dense[:] = 0.0
     for i in range(n):
         dense[i, i] = diagonal[i]
         for k in range(ptr[i], ptr[i + 1]):
             dense[max(i, idx[k]), min(i, idx[k])] += val[k]
-    return dense
 
 
 @njit(cache=True, nogil=True)
-def reach(ptr, idx, val):  # type: ignore[no-untyped-def]
-    """Sum of the sizes of the couplings of each node."""
+def add_sizes(ptr, idx, val, total):  # type: ignore[no-untyped-def]
+    """Write the sum of the sizes of the couplings of each node."""
     one = np.uint64(1)
-    total = np.zeros(len(ptr) - 1)
+    total[:] = 0.0
     k = np.uint64(0)
     for i in range(np.uint64(len(ptr)) - one):
         t = 0.0
@@ -166,7 +168,6 @@ def reach(ptr, idx, val):  # type: ignore[no-untyped-def]
             total[idx[k]] += a
             k = after(k)
         total[i] += t
-    return total
 
 
 @njit(cache=True, nogil=True)

@@ -2,385 +2,314 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from evenflow.energy.base import FloatArray
-from evenflow.preconditioner import cycle
-from evenflow.preconditioner.aggregation import aggregate, condense
-from evenflow.preconditioner.dense import factor_dense
-from evenflow.preconditioner.elimination import (
-    NEGATIVE,
-    count_thin,
-    elimination_order,
-    elimination_pattern,
-    elimination_values,
-)
-from evenflow.preconditioner.galerkin import multiply_new, multiply_out
-from evenflow.preconditioner.half import dense_half, expand, invert_pivots, reach, subtract_reach
-from evenflow.preconditioner.interpolation import (
-    carry_potential,
-    coupling_sizes,
-    interpolate,
-    interpolation_weights,
-    repeat_rows,
-    scale_rows,
-)
-from evenflow.preconditioner.minimum_degree import factor_values, minimum_degree
+from evenflow.errors import InputError
+from evenflow.memory import long_array
+from evenflow.preconditioner import levels, table
+from evenflow.preconditioner.aggregation import condense
+from evenflow.preconditioner.cycle import CycleArguments
+from evenflow.preconditioner.elimination import count_thin
+from evenflow.preconditioner.growth import grows_fast
+from evenflow.preconditioner.nested import nest, room_to_nest
+from evenflow.preconditioner.pattern import check_size
+from evenflow.preconditioner.schedule import count_visits, limit_stretch
+from evenflow.preconditioner.table import AGGREGATE, DIRECT, ELIMINATE, SMOOTH
+from evenflow.preconditioner.ties import spans_decades
 
-__all__ = ["Aggregated", "Direct", "Eliminated", "Factored", "Level", "Matrix", "Recipe", "Smoothed", "descend"]
+__all__ = ["Hierarchy"]
 
 UintArray = npt.NDArray[np.uint32]
+Rows = tuple[UintArray, UintArray, FloatArray]
 
-TINY = 1e-10  # a pivot below this share of its diagonal entry is zero but for rounding
-_NOTHING = 1e-14
-_NO_SCALE = np.zeros(0)
-_SPARSE = 6.0  # entries a row
+_MAX_LEVELS = 40
 _THIN = 0.15  # of the nodes have at most two neighbours where those are eliminated
 _SMALL = 4_096  # unknowns of such a matrix that may be eliminated to the end
-_DENSE = 0.75  # entries of a coarse matrix beside those of the fine one
+_DIRECT = 8  # times the size at which the rest is factored: more is smoothed only
+_INCLUSIVE, _SELECTIVE = 0.5, 0.7  # thresholds
+_STRETCH = 1.2, 1.7  # of corrections by smoothed and by plain interpolation, where couplings do not span decades
+_WIDEST = 3  # entries of an interpolation row, if it is left to the matrix
+_AHEAD = 1.5  # times the room that the finest level may need, for all
+_SLACK = 1_000  # entries: every vector may need a few more than it has
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """The options of :class:`~evenflow.preconditioner.multigrid.Multigrid` that shape levels of groups."""
+class Hierarchy:
+    """Levels of ever smaller matrices, for one pattern. The options are those of Multigrid.
 
-    threshold: float
-    damping: float
-    stretch: tuple[float, float]  # where the interpolation is smoothed, and where it is not
-    width: int
-    block: int
-
-
-@dataclass
-class Matrix:
-    """A symmetric matrix: strictly lower rows (``lower``) and ``diagonal`` in one array, and its full rows.
-
-    The pattern of the full rows is given on the finest level, and found when it is first asked for on others. Their
-    values ``data`` are kept only while levels are built. ``recoupled``: whether ``values`` differ from the last
-    refresh. ``potential``, where it is given, is the part of the diagonal that ``values`` leave out, and ``reach`` the
-    sum of the sizes of the couplings of each row, once it was asked for.
-    """
-
-    ptr: UintArray
-    idx: UintArray
-    values: FloatArray
-    pattern: tuple[UintArray, UintArray] | None = None
-    data: FloatArray | None = None
-    recoupled: bool = True
-    potential: FloatArray | None = None
-    reach: FloatArray | None = None
-    size: int = field(init=False)
-    lower: FloatArray = field(init=False)
-    diagonal: FloatArray = field(init=False)
-    _slot: UintArray | None = None
-
-    def __post_init__(self) -> None:
-        self.size = len(self.ptr) - 1
-        self.lower, self.diagonal = self.values[: len(self.idx)], self.values[len(self.idx) :]
-
-    @property
-    def pivots(self) -> FloatArray:
-        """Diagonal entries, the potential included."""
-        return self.diagonal if self.potential is None else self.diagonal + self.potential
-
-    def separate(self) -> None:
-        """Take the potential, what each diagonal entry has beyond the couplings of its row, out of ``values``.
-
-        Only if it is negative nowhere; else the matrix stays whole.
-        """
-        apart = self.potential is not None
-        if self.reach is None:
-            self.reach = reach(self.ptr, self.idx, self.lower)
-        self.potential = self.beyond_couplings(self.diagonal)
-        if self.potential is not None:
-            self.diagonal[:] = self.reach
-        self.recoupled |= apart != (self.potential is not None)
-
-    def beyond_couplings(self, diagonal: FloatArray) -> FloatArray | None:
-        """What diagonal entries have beyond the couplings of their rows; None where that is negative somewhere."""
-        potential = np.empty(self.size)
-        return potential if subtract_reach(diagonal, self.reach, _NOTHING, potential) else None
-
-    @property
-    def entries(self) -> int:
-        """Entries of the full matrix."""
-        return 2 * len(self.idx) + self.size
-
-    @property
-    def rows(self) -> tuple[UintArray, UintArray]:
-        """Pattern of the full rows (indptr, indices)."""
-        if self.pattern is None:
-            indptr, indices, self.data = expand(self.ptr, self.idx, self.values)
-            self.pattern = indptr, indices
-        return self.pattern
-
-    def full(self) -> FloatArray:
-        """Values of the full rows."""
-        if self.data is not None:
-            return self.data
-        if self._slot is None:
-            self._slot = expand(self.ptr, self.idx, np.arange(len(self.values), dtype=np.uint32))[2]
-        return self.values[self._slot]
-
-
-@dataclass
-class Level:
-    """One level: its matrix and how the next one follows from it.
+    Parameters
+    ----------
+    indptr, indices : ndarray of uint32
+        Pattern of the finest matrix.
+    w_cycle : bool
+        Whether small levels are visited twice.
+    threshold, damping, stretch, width, coarsest, block
+        See :class:`~evenflow.preconditioner.multigrid.Multigrid`.
 
     Attributes
     ----------
-    kind : int
-        One of the kinds of :mod:`evenflow.preconditioner.cycle`.
-    zero, negative : int
-        Pivots replaced at the last refresh because they were zero (nothing holds their component), negative.
+    negative : int
+        Pivots that were negative at the last refresh.
     """
 
-    matrix: Matrix
-    zero: int = field(default=0, init=False)
-    negative: int = field(default=0, init=False)
-    inverse: FloatArray = field(default_factory=lambda: np.empty(0), init=False)
-    scale: FloatArray | None = None
-    stretch: float = field(default=1.0, init=False)
+    def __init__(
+        self,
+        indptr: UintArray,
+        indices: UintArray,
+        *,
+        w_cycle: bool,
+        threshold: float,
+        damping: float,
+        stretch: float,
+        width: int,
+        coarsest: int,
+        block: int,
+    ) -> None:
+        self._pattern = indptr, indices
+        self._w_cycle, self._coarsest, self._block = w_cycle, coarsest, block
+        self._threshold, self._damping, self._stretch, self._width = threshold, damping, (stretch, stretch), width
+        self._chosen = False
+        self._table = np.zeros((_MAX_LEVELS, table.WIDE), np.int64)
+        self._used = np.zeros(2, np.int64)
+        self._u: UintArray = np.empty(0, np.uint32)
+        self._f: FloatArray = np.empty(0)
+        self._arguments: CycleArguments | None = None
+        self.size = len(indptr) - 1
+        self.kinds: list[int] = []
+        self.negative = 0
 
-    kind = cycle.SMOOTH
-
-    def refresh(self) -> None:
-        """Compute everything that depends on the values of the matrix, and those of the next level's: here, pivots."""
-        self.invert()
-
-    def invert(self) -> None:
-        """Invert the pivots; those that are not positive are replaced, in the matrix itself, by what they should be.
-
-        Zero up to rounding: a component that nothing holds, which is so held by one node. Negative: the matrix
-        is indefinite.
-        """
-        m = self.matrix
-        if len(self.inverse) != m.size:
-            self.inverse = np.empty(m.size)
-        # on the finest level only what is nothing beside the other entries is zero
-        scale, tiny = (_NO_SCALE, _NOTHING) if self.scale is None else (self.scale, TINY)
-        apart = m.potential is not None
-        self.zero, self.negative = invert_pivots(
-            m.diagonal, m.potential if apart else m.diagonal, apart, scale, tiny, NEGATIVE, self.inverse
-        )
-
-
-class Smoothed(Level):
-    """Coarsest level that is not worth factoring: one symmetric Gauss-Seidel sweep."""
-
-    kind = cycle.SMOOTH
-
-
-class Direct(Level):
-    """Coarsest level, solved by a dense Cholesky factor."""
-
-    kind = cycle.DIRECT
-    dense: FloatArray
-
-    def factor(self) -> None:
-        """Factor, which nested iteration can do without."""
-        m = self.matrix
-        self.dense = dense_half(m.ptr, m.idx, m.lower, m.pivots)
-        zero, negative = factor_dense(self.dense, TINY, NEGATIVE)
-        self.zero += zero
-        self.negative += negative
-
-
-class Aggregated(Level):
-    """Groups of nodes become the coarse nodes, by smoothed and truncated interpolation."""
-
-    kind = cycle.AGGREGATE
-
-    def build(self, recipe: Recipe) -> bool:
-        """Find the groups, the interpolation pattern and the product map; False if the level does not shrink.
-
-        Where smoothed interpolation would make the coarse matrix dense after all (hubs), plain aggregation takes its
-        place: there a few smoothing steps are enough anyway.
-        """
-        self.recipe = recipe
-        self.size: FloatArray | None = None  # sums of the couplings of each node, once they are asked for
-        m = self.matrix
-        rows = self._nodal()
-        ptr, place, mark = np.empty_like(rows[0]), np.empty_like(rows[1]), np.empty(len(rows[1]), np.uint8)
-        count, self.group, self.n_groups = aggregate(*rows, recipe.threshold, ptr, place, mark)
-        self.strong = ptr, place[:count], mark[:count]
-        size = self.n_groups * recipe.block
-        if size == 0 or size > 0.8 * m.size:
-            return False
-        wide = 1 if recipe.damping == 0 else recipe.width or (3 if m.entries <= _SPARSE * m.size else 2)
-        for width, limit in ((wide, int(_DENSE * m.entries)), (1, m.entries)):
-            self._interpolate(rows, width)
-            p_val = self._scale() if m.potential is None else self.plain
-            found = multiply_new(
-                (m.ptr, m.idx, m.lower, m.diagonal), (self.p_ptr, self.p_idx, p_val), size, limit
-            )  # fmt: skip
-            if found is not None:
-                break
-        assert found is not None
-        ptr, idx, values, self.coarse_scale, self.products = found
-        self.coarse = Matrix(ptr, idx, values)
-        self.couplings_scale = self.coarse_scale.copy()
-        m.recoupled = False  # so that the refresh to come does not do it all again
-        return True
+    # ------------------------------------------------------------------ what there is
 
     @property
-    def weights(self) -> FloatArray:
-        """Interpolation weights of the couplings alone, where they are apart."""
-        return self.p_val if self.matrix.potential is None else self.plain
+    def rows(self) -> npt.NDArray[np.int64]:
+        """A row for each level, see :mod:`evenflow.preconditioner.table`."""
+        return self._table[: len(self.kinds)]
 
-    def _interpolate(self, rows: tuple[UintArray, UintArray, FloatArray], width: int) -> None:
-        """Interpolation over nodes (w) and over unknowns (p)."""
-        n = len(self.group)
-        self.damping = self.recipe.damping if width > 1 else 0.0
-        self.stretch = self.recipe.stretch[self.damping == 0.0]
-        self.w_ptr, idx, val = np.empty(n + 1, np.uint32), np.empty(n * width, np.uint32), np.empty(n * width)
-        interpolate(*self.strong, *rows[1:], self.group, self.n_groups, width, self.damping, self.w_ptr, idx, val)
-        self.w_idx, self.w_val = idx[: self.w_ptr[-1]], val[: self.w_ptr[-1]]
-        self.p_ptr, self.p_idx, self.plain = self.w_ptr, self.w_idx, self.w_val
-        if self.recipe.block > 1:
-            self.p_ptr, self.p_idx, self.plain = repeat_rows(self.w_ptr, self.w_idx, self.w_val, self.recipe.block)
-        self.p_val = np.empty_like(self.plain)
+    @property
+    def entries(self) -> list[int]:
+        """Entries of the matrix of each level."""
+        rows = self.rows
+        entries: list[int] = (2 * rows[:, table.LOWER] + rows[:, table.SIZE]).tolist()
+        return entries
 
-    def _nodal(self) -> tuple[UintArray, UintArray, FloatArray]:
-        """Rows of the matrix over nodes: the matrix itself, or its block norms."""
-        indptr, indices = self.matrix.rows
-        data = self.matrix.full()
-        return (indptr, indices, data) if self.recipe.block == 1 else condense(indptr, indices, data, self.recipe.block)
+    @property
+    def apart(self) -> bool:
+        """Whether the potential of the finest matrix, nowhere negative, is kept apart."""
+        return bool(self._table[0, table.APART])
 
-    def _weigh(self, rows: tuple[UintArray, UintArray, FloatArray]) -> None:
-        """Interpolation weights of the couplings: ``plain``, over unknowns."""
-        interpolation_weights(
-            *self.strong, *rows[1:], self.group, self.n_groups, self.damping, self.w_ptr, self.w_idx, self.w_val
-        )
-        self.plain, self.size = self._over_unknowns(self.w_val), None
+    @property
+    def pivots(self) -> FloatArray:
+        """Those of the finest level, inverted."""
+        begin = int(self._table[0, table.INVERSE])
+        return self._f[begin : begin + self.size]
 
-    def _over_unknowns(self, weights: FloatArray) -> FloatArray:
-        """Weights of the unknowns from those of the nodes."""
-        return weights if self.recipe.block == 1 else repeat_rows(self.w_ptr, self.w_idx, weights, self.recipe.block)[2]
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all arrays, as far as they are used."""
+        u, f = self._used.tolist()
+        return int(self._table.nbytes + u * self._u.itemsize + f * self._f.itemsize)
 
-    def _scale(self) -> FloatArray:
-        """The weights of a matrix whose potential is not apart: a node held fast follows its neighbours less."""
-        if self.size is None:
-            self.size = coupling_sizes(*self._nodal())
-        scaled, diagonal = np.empty(len(self.w_val)), self.matrix.diagonal
-        if self.recipe.block > 1:
-            diagonal = diagonal.reshape(-1, self.recipe.block).mean(axis=1)
-        scale_rows(self.w_ptr, self.w_val, self.size, diagonal, scaled)
-        return self._over_unknowns(scaled)
+    @property
+    def cycle_arguments(self) -> CycleArguments:
+        """What :func:`~evenflow.preconditioner.cycle.run_cycle` takes after ``r`` and ``out``."""
+        if self._arguments is None:
+            self._arguments = self._lay_out()
+        return self._arguments
 
-    def refresh(self) -> None:
-        """Invert the pivots, weigh the interpolation, multiply out the coarse matrix.
+    def _lay_out(self) -> CycleArguments:
+        """Decide on the schedule, make room to work in."""
+        rows = self.rows
+        grouped = [kind == AGGREGATE for kind in self.kinds]
+        visits = count_visits(self.entries, grouped) if self._w_cycle else [1] * len(grouped)
+        wanted = [self._stretch[not (self._damping and width > 1)] for width in rows[:, table.WIDTH].tolist()]
+        rows[:, table.VISITS] = visits
+        below = int(rows[-1, table.BEFORE] + rows[-1, table.SIZE]) if len(rows) > 1 else 0
+        stretch = np.array(limit_stretch(visits, grouped, wanted))
+        begin, room = int(self._used[table.F]), 4 * below + self.size
+        self._lengthen(0, room)
+        table.reserve(self._used, table.F, room)
+        return rows, self._u, self._f, stretch, self._f[begin : begin + room]
 
-        Where the potential is apart it goes down lumped, node by node, and the couplings only if they have changed: a
-        matrix whose potential alone has changed costs one pass over the nodes.
+    # ------------------------------------------------------------------ building
+
+    def build(self, data: FloatArray, *, couplings: bool) -> None:
+        """Build all levels for the values of a matrix; ``couplings``: as if its potential were zero.
+
+        Raises
+        ------
+        InputError
+            If the matrix has more entries on one side of the diagonal.
+        Breakdown
+            If an entry is not finite.
         """
-        self.invert()
-        m, coarse = self.matrix, self.coarse
-        if m.recoupled:
-            self._weigh(self._nodal())
-        if m.potential is None:
-            self.p_val = self._scale()
-            self._multiply(self.p_val, self.coarse_scale)
-            coarse.potential, coarse.recoupled = None, True
-            return
-        if m.recoupled:
-            self._multiply(self.plain, self.couplings_scale)
-        coarse.recoupled, coarse.potential = m.recoupled, np.empty(coarse.size)
-        carry_potential(
-            self.p_ptr, self.p_idx, self.plain, m.diagonal, m.potential, self.couplings_scale, self.p_val,
-            coarse.potential, self.coarse_scale,
-        )  # fmt: skip
+        indptr, indices = self._pattern
+        t, used, size, k, before = self._table, self._used, self.size, 0, 0
+        self._make_room(size, len(indices), _AHEAD)
+        count, total = levels.take_finest(indptr, indices, data, t, self._u, self._f, used)
+        if count < 0:
+            raise InputError("matrix is not symmetric: it has more entries on one side of the diagonal")
+        check_size(total, data)
+        levels.separate(t, self._u, self._f, couplings)
+        rows: Rows = (indptr, indices, data)
+        while True:
+            kind = self._split(k, size, rows, data) if self._is_large(k, size) else None
+            if kind is None:
+                kind = DIRECT if size <= _DIRECT * self._coarsest else SMOOTH
+            self.kinds.append(kind)
+            t[k, table.KIND], t[k, table.BEFORE] = kind, before
+            if kind != AGGREGATE:  # that was done with its groups
+                self.negative += self._refresh_level(k, kind, None)
+            before += size if k > 0 else 0
+            size = int(t[k, table.COARSE])
+            if size == 0:
+                return
+            k += 1
+            if self._is_large(k, size):
+                rows = self._expand(k, size)
 
-    def _multiply(self, p_val: FloatArray, scale: FloatArray) -> None:
-        """Coarse matrix of the values of this one, for these interpolation weights."""
-        m = self.matrix
-        multiply_out(
-            m.ptr, m.idx, m.lower, m.diagonal, self.p_ptr, self.p_idx, p_val, self.products, self.coarse.values, scale
-        )
+    def _is_large(self, k: int, size: int) -> bool:
+        """Whether level k, of this size, is to have another one below."""
+        return size > self._coarsest and k + 1 < _MAX_LEVELS
 
+    def _make_room(self, size: int, entries: int, ahead: float = 1.0) -> None:
+        """Make the long arrays long enough for a level with so many unknowns and entries, whatever its kind.
 
-class Eliminated(Level):
-    """Nodes of degree one and two are eliminated exactly: trees vanish, chains become edges."""
+        The first time there is room for those below, too, so that they rarely have to be copied. What is not used is
+        not touched, and costs nothing but addresses.
+        """
+        width = max(self._width, _WIDEST)
+        u, f = 7 * entries + (4 * width + 15) * size, 3 * entries + (3 * width + 10) * size
+        self._lengthen(int(ahead * u), int(ahead * f))
 
-    kind = cycle.ELIMINATE
+    def _lengthen(self, u: int, f: int) -> None:
+        """Make room for so many indices and values more than are used."""
+        used_u, used_f = self._used.tolist()
+        if used_u + u + _SLACK > len(self._u):
+            self._u, self._arguments = _longer(self._u, used_u, used_u + u + _SLACK), None
+        if used_f + f + _SLACK > len(self._f):
+            self._f, self._arguments = _longer(self._f, used_f, used_f + f + _SLACK), None
 
-    def build(self) -> bool:
-        """Find the order, which there is wherever some node has at most two neighbours."""
-        m = self.matrix
-        self.order, self.p_ptr, self.p_idx, self.edge, self.fill, ends = elimination_order(m.ptr, m.idx)
-        self.keep, ptr, idx, self.fold = elimination_pattern(m.size, self.order, ends)
-        self.p_val = np.empty(len(self.p_idx))
-        self.sequence = np.concatenate([self.order, self.keep])
-        self.coarse = Matrix(ptr, idx, np.empty(len(idx) + len(ptr) - 1))
-        self.coarse_scale = np.empty(len(self.keep))
+    def _expand(self, k: int, size: int) -> Rows:
+        """The full rows of level k > 0, written for the first time."""
+        entries = 2 * int(self._table[k, table.LOWER]) + size
+        self._make_room(size, entries)
+        data = np.empty(entries)
+        levels.expand_rows(self._table, k, self._u, self._f, self._used, data)
+        return *self._full_pattern(k), data
+
+    def _full_pattern(self, k: int) -> tuple[UintArray, UintArray]:
+        """Pattern of the full rows of level k > 0."""
+        row = self._table[k]
+        size, begin, columns = int(row[table.SIZE]), int(row[table.FULL_ROWS]), int(row[table.FULL_COLUMNS])
+        return self._u[begin : begin + size + 1], self._u[columns : columns + 2 * int(row[table.LOWER]) + size]
+
+    def _split(self, k: int, size: int, rows: Rows, data: FloatArray) -> int | None:
+        """Build what the next level follows from, if there can be one; of which kind it is. ``data``: the finest."""
+        arrays = self._table, k, self._u, self._f, self._used
+        if self._block == 1 and count_thin(rows[0]) >= _THIN * size:
+            # Further down terms of many nodes have been added up, which nested iteration settles better level by level.
+            if k > 0 or size > _SMALL or not levels.eliminate_to_the_end(*arrays):
+                levels.eliminate(*arrays)
+            return ELIMINATE
+        if not self._chosen:
+            self._choose(data)
+        nodal = rows if self._block == 1 else condense(*rows, self._block)
+        grouped, negative = levels.group(*arrays, *nodal, self._threshold, self._damping, self._width)
+        self.negative += negative if grouped else 0
+        return AGGREGATE if grouped else None
+
+    def _choose(self, data: FloatArray) -> None:
+        """Decide on what the options leave to the matrix."""
+        selective = self._block == 1 and spans_decades(*self._pattern, data)
+        self._threshold = self._threshold or (_SELECTIVE if selective else _INCLUSIVE)
+        if not self._stretch[0]:
+            self._stretch = (1.0, 1.0) if selective else _STRETCH
+        self._width = self._width or int(grows_fast(*self._pattern))
+        self._chosen = True
+
+    # ------------------------------------------------------------------ refreshing
+
+    def refresh(self, data: FloatArray, *, couplings: bool) -> None:
+        """Compute the numbers of all levels for other values, as :meth:`build` does.
+
+        Raises
+        ------
+        Breakdown
+            If an entry is not finite.
+        """
+        check_size(data.sum(), data)
+        levels.take_new_values(data, self._table, self._u, self._f)
+        levels.separate(self._table, self._u, self._f, couplings)
+        self._refresh_levels(data)
+
+    def refresh_diagonal(self, diagonal: FloatArray) -> bool:
+        """Compute the numbers of all levels for another diagonal; not if its potential cannot be kept apart."""
+        if not levels.take_diagonal(diagonal, self._table, self._u, self._f):
+            return False
+        self._refresh_levels(None)
         return True
 
-    def refresh(self) -> None:
-        """Eliminate."""
-        m = self.matrix
-        self.invert()
-        zero, negative = elimination_values(
-            m.lower, m.pivots, self.order, self.p_ptr, self.p_idx, self.edge, self.fill, self.keep, self.fold,
-            TINY, self.p_val, self.inverse, self.coarse.values, self.coarse_scale,
-        )  # fmt: skip
-        self.zero += zero
-        self.negative += negative
+    def factor(self) -> None:
+        """Factor the coarsest level, if it is to be, which :meth:`nest` can do without."""
+        k = len(self.kinds) - 1
+        if self.kinds[k] == DIRECT:
+            self._lengthen(0, int(self._table[k, table.SIZE]) ** 2)
+            self.negative += levels.factor(self._table, k, self._u, self._f, self._used)
+
+    def _refresh_levels(self, data: FloatArray | None) -> None:
+        """Compute what depends on the values, finest level first; those of the couplings only if they have changed."""
+        self.negative = 0
+        for k, kind in enumerate(self.kinds):
+            self.negative += self._refresh_level(k, kind, data)
+
+    def _refresh_level(self, k: int, kind: int, data: FloatArray | None) -> int:
+        """Compute what depends on the values of level k, the next matrix with it; how many pivots are negative."""
+        t = self._table
+        arrays = t, k, self._u, self._f
+        if kind == AGGREGATE:
+            if t[k, table.RECOUPLED] or not t[k, table.APART]:
+                return int(levels.refresh_grouped(*arrays, *self._rows(k, data), self._damping))
+            return int(levels.refresh_potential(*arrays))
+        if kind != ELIMINATE:
+            return int(levels.invert(*arrays))
+        if t[k, table.TO_THE_END]:
+            return int(levels.refresh_to_the_end(*arrays))
+        return int(levels.refresh_eliminated(*arrays))
+
+    def _rows(self, k: int, data: FloatArray | None) -> Rows:
+        """The full rows of level k over nodes; ``data``: the values of the finest."""
+        if k > 0:
+            indptr, indices = self._full_pattern(k)
+            data = np.empty(len(indices))
+            levels.full_values(self._table, k, self._u, self._f, data)
+        else:
+            indptr, indices = self._pattern
+            assert data is not None  # couplings change only with it
+        return (indptr, indices, data) if self._block == 1 else condense(indptr, indices, data, self._block)
+
+    # ------------------------------------------------------------------ solving
+
+    def is_convex(self, diagonal: FloatArray) -> bool:
+        """Whether the diagonal is nowhere less than the couplings of its row, where those are apart."""
+        return self.apart and bool(levels.beyond_couplings(diagonal, self._table, self._f, np.empty(self.size)))
+
+    def nest(
+        self, gradient: FloatArray, diagonal: FloatArray, third: FloatArray, fourth: FloatArray
+    ) -> FloatArray | None:
+        """Nearly the step to the minimum, see :meth:`~evenflow.preconditioner.multigrid.Multigrid.nest`."""
+        rows, step = self.rows, np.empty(self.size)
+        room = room_to_nest(rows)
+        self._lengthen(0, room)
+        begin = int(self._used[table.F])  # what lies beyond is free for now
+        work = self._f[begin : begin + room]
+        return step if nest(gradient, diagonal, third, fourth, rows, self._u, self._f, work, step) else None
 
 
-class Factored(Eliminated):
-    """All nodes of a small thin graph are eliminated."""
-
-    def build(self) -> bool:
-        """Find the order; False if there is none that makes little new."""
-        m = self.matrix
-        self.order, self.p_ptr, self.p_idx, *self.places = minimum_degree(m.ptr, m.idx)
-        self.sequence, self.p_val = self.order, np.empty(len(self.p_idx))
-        self.coarse = Matrix(self.p_ptr[:1], self.p_idx[:0], self.p_val[:0])
-        self.coarse_scale = self.p_val[:0]
-        return len(self.order) == m.size
-
-    def refresh(self) -> None:
-        """Factor."""
-        m = self.matrix
-        self.invert()
-        zero, negative = factor_values(
-            m.lower, m.pivots, self.order, self.p_ptr, self.p_idx, *self.places, TINY, self.p_val, self.inverse
-        )
-        self.zero += zero
-        self.negative += negative
-
-
-def descend(
-    matrix: Matrix, coarsest: int, block: int, recipe: Callable[[], Recipe], max_levels: int = 40
-) -> list[Level]:
-    """Build all levels below and with ``matrix``, refreshed; the recipe is asked for if there are groups."""
-    levels: list[Level] = []
-    scale: FloatArray | None = None
-    while True:
-        largest = matrix.size if len(levels) + 1 >= max_levels else coarsest
-        level = _split(matrix, block, recipe, scale) if matrix.size > largest else None
-        if level is None:
-            level = (Direct if matrix.size <= 8 * coarsest else Smoothed)(matrix, scale=scale)
-        level.refresh()
-        matrix.data = None  # the finest one's belong to the caller, and all may change
-        levels.append(level)
-        if not isinstance(level, Aggregated | Eliminated) or level.coarse.size == 0:
-            return levels
-        matrix, scale = level.coarse, level.coarse_scale
-
-
-def _split(matrix: Matrix, block: int, recipe: Callable[[], Recipe], scale: FloatArray | None) -> Level | None:
-    """A level from which another one follows, if there can be one."""
-    if block == 1 and count_thin(matrix.rows[0]) >= _THIN * matrix.size:
-        # Further down terms of many nodes have been added up, which nested iteration settles better level by level.
-        whole = scale is None and matrix.size <= _SMALL
-        for kind in (Factored, Eliminated) if whole else (Eliminated,):
-            eliminated = kind(matrix, scale=scale)
-            if eliminated.build():
-                return eliminated
-    aggregated = Aggregated(matrix, scale=scale)
-    return aggregated if aggregated.build(recipe()) else None
+def _longer(array: npt.NDArray[Any], used: int, size: int) -> npt.NDArray[Any]:
+    """A longer array that begins like this one, as far as it is used."""
+    longer = long_array(size, array.dtype)
+    longer[:used] = array[:used]
+    return longer

@@ -14,6 +14,7 @@ __all__ = [
     "interpolate",
     "interpolation_weights",
     "repeat_rows",
+    "repeat_weights",
     "scale_rows",
 ]
 
@@ -156,9 +157,8 @@ def interpolation_weights(s_ptr, s_place, s_mark, indices, data, group, n_groups
 
 
 @njit(cache=True, nogil=True)
-def coupling_sizes(indptr, indices, data):  # type: ignore[no-untyped-def]
-    """Sum of the sizes of the couplings of each row."""
-    size = np.empty(len(indptr) - 1)
+def coupling_sizes(indptr, indices, data, size):  # type: ignore[no-untyped-def]
+    """Write the sum of the sizes of the couplings of each row."""
     one = np.uint64(1)
     k = np.uint64(0)
     for i in range(np.uint64(len(size))):
@@ -168,7 +168,6 @@ def coupling_sizes(indptr, indices, data):  # type: ignore[no-untyped-def]
             every += abs(data[k]) if indices[k] != i else 0.0
             k = after(k)
         size[i] = every
-    return size
 
 
 @njit(cache=True, nogil=True)
@@ -212,19 +211,24 @@ def carry_potential(ptr, idx, val, diagonal, potential, couplings, out, coarse, 
 
 
 @njit(cache=True, nogil=True)
-def repeat_rows(ptr, idx, val, block):  # type: ignore[no-untyped-def]
-    """Rows of the Kronecker product of an interpolation with the identity of size ``block``."""
-    n = len(ptr) - 1
-    new_ptr = np.empty(n * block + 1, np.uint32)
-    new_idx = np.empty(len(idx) * block, np.uint32)
-    new_val = np.empty(len(idx) * block)
+def repeat_rows(ptr, idx, block, new_ptr, new_idx):  # type: ignore[no-untyped-def]
+    """Write the rows of the Kronecker product of an interpolation with the identity of size ``block``."""
     new_ptr[0] = 0
     t = 0
-    for i in range(n):
+    for i in range(len(ptr) - 1):
         for c in range(block):
             for q in range(ptr[i], ptr[i + 1]):
                 new_idx[t] = idx[q] * block + c
-                new_val[t] = val[q]
                 t += 1
             new_ptr[i * block + c + 1] = t
-    return new_ptr, new_idx, new_val
+
+
+@njit(cache=True, nogil=True)
+def repeat_weights(ptr, val, block, new_val):  # type: ignore[no-untyped-def]
+    """Write the weights of that product."""
+    t = 0
+    for i in range(len(ptr) - 1):
+        for _ in range(block):
+            for q in range(ptr[i], ptr[i + 1]):
+                new_val[t] = val[q]
+                t += 1

@@ -10,36 +10,19 @@ import numpy as np
 
 from evenflow.energy.base import FloatArray
 from evenflow.errors import InputError
-from evenflow.preconditioner import cycle
 from evenflow.preconditioner.base import Preconditioner, PreconditionerCost
-from evenflow.preconditioner.cycle import CycleArguments
+from evenflow.preconditioner.cycle import CycleArguments, run_cycle
 from evenflow.preconditioner.definite import definite_part
-from evenflow.preconditioner.growth import grows_fast
-from evenflow.preconditioner.half import find_lower, take_values
-from evenflow.preconditioner.hierarchy import Aggregated, Direct, Level, Matrix, Recipe, UintArray, descend
-from evenflow.preconditioner.layout import Layout
-from evenflow.preconditioner.nested import Expansion, nested_iteration
-from evenflow.preconditioner.pattern import Pattern, check_form, check_size, check_vectors
-from evenflow.preconditioner.quartic import convex_series
-from evenflow.preconditioner.ties import spans_decades
+from evenflow.preconditioner.hierarchy import Hierarchy
+from evenflow.preconditioner.pattern import Pattern, check_form, check_vectors
+from evenflow.preconditioner.table import AGGREGATE, DIRECT, ELIMINATE, SIZE, SMOOTH, ZERO
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
 
 __all__ = ["Multigrid"]
 
-_KINDS = {
-    cycle.AGGREGATE: "aggregated",
-    cycle.ELIMINATE: "eliminated",
-    cycle.DIRECT: "direct",
-    cycle.SMOOTH: "smoothed",
-}
-_SMALL = 0.1  # entries of a level beside those of the finest one
-_SOLVED = 4  # visits of what is left below levels of elimination, if it is small
-_INCLUSIVE, _SELECTIVE = 0.5, 0.7  # thresholds
-_LONGEST = 1.9  # times the right step, where a level is visited again
-_STRETCH = 1.2, 1.7  # of corrections by smoothed and by plain interpolation, where couplings do not span decades
-_CHEAP = 0.3  # entries of a level that is visited twice, beside those of the one above
+_KINDS = {AGGREGATE: "aggregated", ELIMINATE: "eliminated", DIRECT: "direct", SMOOTH: "smoothed"}
 
 
 @dataclass
@@ -121,10 +104,8 @@ class Multigrid(Preconditioner):
     block: int = 1
     _cost: PreconditionerCost = field(default_factory=PreconditionerCost, init=False, repr=False, compare=False)
     _pattern: Pattern | None = field(default=None, init=False, repr=False, compare=False)
-    _recipe: Recipe | None = field(default=None, init=False, repr=False, compare=False)
-    _levels: list[Level] = field(default_factory=list, init=False, repr=False, compare=False)
-    _layout: Layout | None = field(default=None, init=False, repr=False, compare=False)
-    _places: tuple[UintArray, UintArray] | None = field(default=None, init=False, repr=False, compare=False)
+    _hierarchy: Hierarchy | None = field(default=None, init=False, repr=False, compare=False)
+    _ready: bool = field(default=False, init=False, repr=False, compare=False)  # to be applied, not only to nest
     _definite: bool = field(default=False, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -145,57 +126,46 @@ class Multigrid(Preconditioner):
     @property
     def cost(self) -> PreconditionerCost:  # type: ignore[override]
         """What it cost; memory is added up when asked for."""
-        levels, cost = self._levels, self._cost
-        if levels:
-            cost.levels = len(levels)
-            cost.fill = sum(level.matrix.entries for level in levels) / max(levels[0].matrix.entries, 1)
-            cost.nbytes = _nbytes(levels) + getattr(self._layout, "nbytes", 0)
-            cost.nbytes += sum(places.nbytes for places in self._places or ())
+        hierarchy, cost = self._hierarchy, self._cost
+        if hierarchy is not None:
+            entries = hierarchy.entries
+            cost.levels, cost.fill, cost.nbytes = len(entries), sum(entries) / max(entries[0], 1), hierarchy.nbytes
         return cost
 
     @property
     def refresh_cost(self) -> float:
         """One application where only the potential changes, about three otherwise (when last refreshed)."""
-        return 1.0 if self._levels and self._levels[0].matrix.potential is not None else 3.0
+        return 1.0 if self._hierarchy is not None and self._hierarchy.apart else 3.0
 
     @property
     def cycle_arguments(self) -> CycleArguments | None:
         """What :func:`~evenflow.preconditioner.cycle.run_cycle` takes after ``r`` and ``out``."""
-        return None if self._layout is None else self._layout.arguments
+        return self._hierarchy.cycle_arguments if self._hierarchy is not None and self._ready else None
 
     @property
     def pivots(self) -> FloatArray | None:
         """Those of the sweeps on the finest level, where the potential is apart."""
-        finest = self._levels[0] if self._levels else None
-        return finest.inverse if isinstance(finest, Aggregated) and finest.matrix.potential is not None else None
+        hierarchy = self._hierarchy
+        swept = hierarchy is not None and hierarchy.kinds[0] == AGGREGATE and hierarchy.apart
+        return hierarchy.pivots if hierarchy is not None and swept else None
 
     def reset(self) -> None:
         """Forget the hierarchy: the next refresh builds it anew."""
-        self._pattern = self._layout = None
-        self._levels = []
+        self._pattern = self._hierarchy = None
+        self._ready = False
 
     def refresh(self, matrix: sp.csr_array) -> None:
         """Build the hierarchy, or update its numbers if the pattern is that of the last call."""
         began = time.perf_counter()
-        data, fresh = self._take(matrix)
-        self._fill(data)
-        self._definite = any(level.negative for level in self._levels)
+        hierarchy, data, fresh = self._fill(matrix)
+        hierarchy.factor()
+        self._definite = hierarchy.negative > 0
         if self._definite:
             assert self._pattern is not None
-            self._fill(definite_part(self._pattern.indptr, self._pattern.indices, data))
-        self._pack()
+            hierarchy.refresh(definite_part(self._pattern.indptr, self._pattern.indices, data), couplings=False)
+            hierarchy.factor()
+        self._ready = True
         self._cost.record(time.perf_counter() - began, fresh=fresh)
-
-    def _take(self, matrix: sp.csr_array) -> tuple[FloatArray, bool]:
-        """Values of a matrix, and whether its pattern is new."""
-        data = check_form(matrix)
-        fresh = self._pattern is None or not self._pattern.holds(matrix)
-        if fresh:
-            if matrix.shape[0] % self.block:
-                raise InputError(f"block={self.block}: {matrix.shape[0]} unknowns are no whole number of blocks")
-            self._pattern, self._recipe = Pattern(matrix), None
-            self._levels, self._layout = [], None
-        return data, fresh
 
     def refresh_couplings(self, matrix: sp.csr_array) -> bool:
         """Build or update for the couplings of a matrix, as if its potential were zero: only :meth:`nest` may follow.
@@ -208,134 +178,46 @@ class Multigrid(Preconditioner):
         if self.block > 1:
             return False
         began = time.perf_counter()
-        data, fresh = self._take(matrix)
-        apart = self._fill(data, couplings=True)
-        self._definite = False
+        hierarchy, _, fresh = self._fill(matrix, couplings=True)
+        self._definite = self._ready = False
         self._cost.record(time.perf_counter() - began, fresh=fresh)
-        return apart
+        return hierarchy.apart
 
     def refresh_diagonal(self, matrix: sp.csr_array, diagonal: FloatArray) -> None:
         """Update for a new diagonal: cheap where it is nowhere less than the couplings of its row."""
         began = time.perf_counter()
-        finest = self._levels[0].matrix if self._levels else None
+        hierarchy = self._hierarchy
         known = self._pattern is not None and self._pattern.holds(matrix)
-        if known and finest is not None and finest.potential is not None and not self._definite:
-            finest.diagonal[:] = diagonal
-            finest.recoupled = False
-            finest.separate()
-            if finest.potential is not None:
-                for level in self._levels:
-                    level.refresh()
-                self._factor()
-                if not any(level.negative for level in self._levels):
-                    self._pack()
-                    self._cost.record(time.perf_counter() - began, fresh=False)
-                    return
+        cheap = known and hierarchy is not None and hierarchy.apart and not self._definite
+        if hierarchy is not None and cheap and hierarchy.refresh_diagonal(diagonal):
+            hierarchy.factor()
+            if not hierarchy.negative:
+                self._ready = True
+                self._cost.record(time.perf_counter() - began, fresh=False)
+                return
         super().refresh_diagonal(matrix, diagonal)
 
-    def _fill(self, data: FloatArray, *, couplings: bool = False) -> bool:
-        """Build the levels for these values or refresh those there are; whether the potential is apart.
-
-        ``couplings``: as if it were zero.
-        """
-        pattern = self._pattern
-        assert pattern is not None
-        rows = (pattern.indptr, pattern.indices)
-        if self._levels:
-            matrix = self._levels[0].matrix
-            assert self._places is not None
-            check_size(data.sum(), data)
-            matrix.recoupled = bool(take_values(data, *self._places, matrix.values))
-            if matrix.recoupled:
-                matrix.reach = None
-        else:
-            matrix = self._finest(rows, data)
-        matrix.data = data
-        matrix.separate()
-        if couplings and matrix.potential is not None:
-            matrix.potential[:] = 0.0
-        if not self._levels:
-            self._levels = descend(matrix, self.coarsest, self.block, lambda: self._choose(rows, data))
-        else:
-            for level in self._levels:
-                level.refresh()
-        if not couplings:
-            self._factor()
-        matrix.data = None
-        return matrix.potential is not None
-
-    def _choose(self, rows: tuple[UintArray, UintArray], data: FloatArray) -> Recipe:
-        """The options, with what they leave to the matrix, which is asked once."""
-        if self._recipe is not None:
-            return self._recipe
-        selective = self.block == 1 and spans_decades(*rows, data)
-        threshold = self.threshold or (_SELECTIVE if selective else _INCLUSIVE)
-        stretch = (self.stretch, self.stretch) if self.stretch else (1.0, 1.0) if selective else _STRETCH
-        width = self.width or int(grows_fast(*rows))
-        self._recipe = Recipe(threshold, self.damping, stretch, width, self.block)
-        return self._recipe
-
-    def _factor(self) -> None:
-        """Factor the coarsest level, if it is to be."""
-        coarsest = self._levels[-1]
-        if isinstance(coarsest, Direct):
-            coarsest.factor()
-
-    def _finest(self, rows: tuple[UintArray, UintArray], data: FloatArray) -> Matrix:
-        """The matrix of the finest level."""
-        size, room = len(rows[0]) - 1, len(rows[1]) // 2
-        ptr, idx, place = np.empty(size + 1, np.uint32), np.empty(room, np.uint32), np.empty(room, np.uint32)
-        centre, values, reach = np.empty(size, np.uint32), np.empty(room + size), np.empty(size)
-        count, total = find_lower(*rows, data, ptr, idx, place, centre, values, reach)
-        if count < 0:
-            raise InputError("matrix is not symmetric: it has more entries on one side of the diagonal")
-        check_size(total, data)
-        self._places = place[:count], centre
-        return Matrix(ptr, idx[:count], values[: count + size], rows, reach=reach)
-
-    def _visits(self, k: int) -> int:
-        """How often a cycle visits level k on each visit of the level above."""
-        levels = self._levels
-        if self.cycle == "v" or not isinstance(levels[k], Aggregated):
-            return 1
-        # Elimination is exact, so only levels of groups count. A small one below levels of elimination is all that is
-        # left to solve, and solved well. The largest of the other coarse ones is visited once: twice would gain about
-        # as much as it costs.
-        above = [level for level in levels[:k] if isinstance(level, Aggregated)]
-        entries = levels[k].matrix.entries
-        small = entries <= _SMALL * levels[0].matrix.entries
-        if not above:
-            return _SOLVED if small else 1
-        return 2 if len(above) > 1 and small and entries <= _CHEAP * above[-1].matrix.entries else 1
-
-    def _stretches(self, visits: list[int]) -> list[float]:
-        """The factor of each level's corrections, less than what it asks for where the cycle could be indefinite.
-
-        One visit of a level makes at most ``longest`` times the right step, the factors from there down multiplied. A
-        second visit mends what is too long; but what is more than twice the right step it makes worse, with the wrong
-        sign, so that levels that are visited again may not get there.
-        """
-        factors, longest = [1.0] * len(visits), 1.0
-        for k in reversed(range(len(visits))):
-            level = self._levels[k]
-            if isinstance(level, Aggregated):
-                factors[k] = level.stretch if visits[k] == 1 else min(level.stretch, _LONGEST / longest)
-                longest = max(1.0, factors[k] * longest)
-            if visits[k] > 1:
-                longest = 1.0 if visits[k] % 2 == 0 else 1.0 + (longest - 1.0) ** visits[k]
-        return factors
-
-    def _pack(self) -> None:
-        """Hand the numbers of the levels to the cycle."""
-        if self._layout is None:
-            visits = [self._visits(k) for k in range(len(self._levels))]
-            self._layout = Layout(self._levels, visits, self._stretches(visits))
-        self._layout.fill(self._levels)
+    def _fill(self, matrix: sp.csr_array, *, couplings: bool = False) -> tuple[Hierarchy, FloatArray, bool]:
+        """The hierarchy for a matrix, its coarsest level not factored; the values; whether the pattern is new."""
+        data = check_form(matrix)
+        if self._hierarchy is not None and self._pattern is not None and self._pattern.holds(matrix):
+            self._hierarchy.refresh(data, couplings=couplings)
+            return self._hierarchy, data, False
+        if matrix.shape[0] % self.block:
+            raise InputError(f"block={self.block}: {matrix.shape[0]} unknowns are no whole number of blocks")
+        self.reset()
+        self._pattern = Pattern(matrix)
+        hierarchy = Hierarchy(
+            self._pattern.indptr, self._pattern.indices, w_cycle=self.cycle == "w", threshold=self.threshold,
+            damping=self.damping, stretch=self.stretch, width=self.width, coarsest=self.coarsest, block=self.block,
+        )  # fmt: skip
+        hierarchy.build(data, couplings=couplings)
+        self._hierarchy = hierarchy
+        return hierarchy, data, True
 
     def is_convex(self, diagonal: FloatArray) -> bool:
         """Whether the diagonal is nowhere less than the couplings of its row, where those are apart."""
-        finest = self._levels[0].matrix if self._levels else None
-        return finest is not None and finest.potential is not None and finest.beyond_couplings(diagonal) is not None
+        return self._hierarchy is not None and self._hierarchy.is_convex(diagonal)
 
     def nest(
         self, gradient: FloatArray, diagonal: FloatArray, third: FloatArray, fourth: FloatArray
@@ -355,50 +237,31 @@ class Multigrid(Preconditioner):
             None where the terms that the diagonal has beyond the couplings are not all convex. Zero throughout a
             component that nothing holds, if its gradient is.
         """
-        finest = self._levels[0].matrix if self._levels else None
-        potential = None if finest is None else finest.beyond_couplings(diagonal)
-        if potential is None:
-            return None
-        series = np.empty((len(potential), 3))
-        if not convex_series(potential, third, fourth, diagonal, series):
-            return None
-        return nested_iteration(self._levels, Expansion(-gradient, series))
+        return None if self._hierarchy is None else self._hierarchy.nest(gradient, diagonal, third, fourth)
 
     def apply(self, r: FloatArray, out: FloatArray | None = None) -> FloatArray:
         """Return one cycle's approximation of A^-1 r."""
-        if self._layout is None:
+        if self._hierarchy is None or not self._ready:
             raise InputError("the preconditioner was never refreshed: call refresh(matrix) first")
-        check_vectors(self._levels[0].matrix.size, r, out)
+        check_vectors(self._hierarchy.size, r, out)
         out = np.empty_like(r) if out is None else out
-        cycle.run_cycle(r, out, *self._layout.arguments)
+        run_cycle(r, out, *self._hierarchy.cycle_arguments)
         return out
 
     def __str__(self) -> str:
-        if not self._levels:
+        if self._hierarchy is None:
             return "Multigrid: not built"
-        cost = self.cost
+        cost, rows = self.cost, self._hierarchy.rows
         lines = [
             f"Multigrid ({self.cycle}-cycle): {cost.levels} levels, operator complexity {cost.fill:.2f}, "
             f"{cost.nbytes / 1e6:.1f} MB, built in {cost.setup_seconds:.3g} s",
             f"{'level':>6} {'rows':>9} {'entries':>10}  kind",
         ]
-        for k, level in enumerate(self._levels):
-            lines.append(f"{k:>6} {level.matrix.size:>9} {level.matrix.entries:>10}  {_KINDS[level.kind]}")
-        pinned = sum(level.zero for level in self._levels)
+        for k, (size, entries) in enumerate(zip(rows[:, SIZE], self._hierarchy.entries, strict=True)):
+            lines.append(f"{k:>6} {size:>9} {entries:>10}  {_KINDS[self._hierarchy.kinds[k]]}")
+        pinned = rows[:, ZERO].sum()
         if pinned:
             lines.append(f"{pinned} components held by nothing were pinned")
         if self._definite:
             lines.append("the matrix is indefinite: its definite part stands in")
         return "\n".join(lines)
-
-
-def _nbytes(levels: list[Level]) -> int:
-    """Bytes of all arrays of the levels, each counted once."""
-    seen: dict[int, int] = {}
-    for level in levels:
-        for holder in (level, level.matrix):
-            for value in vars(holder).values():
-                for array in value if isinstance(value, tuple) else (value,):
-                    if isinstance(array, np.ndarray):
-                        seen[id(array)] = array.nbytes
-    return sum(seen.values())

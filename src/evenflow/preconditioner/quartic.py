@@ -232,7 +232,7 @@ def _keep(kept, s, gathered, coarse_r, coarse_series):  # type: ignore[no-untype
 
 
 @_scalar
-def carry_elimination(ptr, idx, val, inverse, order, s, gathered, coarse_r, coarse_series):  # type: ignore[no-untyped-def]
+def carry_elimination(ptr, idx, val, order, s, gathered, coarse_r, coarse_series):  # type: ignore[no-untyped-def]
     """Hand right-hand side and terms of eliminated nodes on to their neighbours, at last to the kept nodes.
 
     ``s`` and ``gathered`` hold those of the level, and then, of each eliminated node, what it had at its turn. The
