@@ -73,7 +73,8 @@ class Auto(Method):
 
     def plan(self, energy: BaseEnergy, tolerance: float) -> Plan:
         """Yield Newton and L-BFGS stages as the reports ask for them."""
-        from evenflow.minimizer import LBFGS, NewtonCG
+        from evenflow.minimizer.lbfgs import LBFGS
+        from evenflow.minimizer.newton_cg import NewtonCG
 
         inverse, remark = self._choose(energy)
         first = self._first(energy, tolerance)
@@ -97,13 +98,14 @@ class Auto(Method):
 
     def _first(self, energy: BaseEnergy, tolerance: float) -> Stage | None:
         """A stage of L-BFGS, where Newton costs more, or its preconditioner is a worse guide."""
-        from evenflow.minimizer import LBFGS
-        from evenflow.preconditioner import build_preconditioner
+        from evenflow.minimizer.lbfgs import LBFGS
 
         surely = settled(_SURELY * tolerance)
         if energy.components > 1 or not energy.sparse_hessian or energy.costly_hessian:
             if energy.graph is None:
                 return Stage(LBFGS(), stop=surely | Steps(_FIRST_ALONE), name="lbfgs")
+            from evenflow.preconditioner import build_preconditioner
+
             inverse = self.preconditioner or build_preconditioner("multigrid", energy)
             steps = Steps(_FIRST if energy.components == 1 else _FIRST_OF_SEVERAL)
             lbfgs = LBFGS(preconditioner=inverse, source="products", check_saddle=True)

@@ -245,7 +245,7 @@ def build_method(method: str | Method | Minimizer, energy: BaseEnergy, tolerance
     InputError
         If the name or an option is unknown.
     """
-    if isinstance(method, Method | Minimizer):
+    if not isinstance(method, str) and isinstance(method, Method | Minimizer):
         if options:
             raise InputError(f"options {sorted(options)} go with a method's name; set them on the {method.name} object")
         return method if isinstance(method, Method) else _alone(method, tolerance)

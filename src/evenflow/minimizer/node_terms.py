@@ -58,16 +58,14 @@ class NodeTerms:
 @_scalar
 def _gather(third, fourth):  # type: ignore[no-untyped-def]
     """Unknowns whose derivatives are not both zero, and these; no branch could foretell which."""
-    count = 0
-    for i in range(third.size):
-        count += (third[i] != 0.0) | (fourth[i] != 0.0)
-    where, some_third, some_fourth = np.empty(count + 1, np.uint32), np.empty(count + 1), np.empty(count + 1)
+    room = third.size + 1  # of which what is not written to takes no memory
+    where, some_third, some_fourth = np.empty(room, np.uint32), np.empty(room), np.empty(room)
     k = np.uint64(0)
     for i in range(third.size):
         where[k] = i  # written over by the next one unless this has terms
         some_third[k], some_fourth[k] = third[i], fourth[i]
         k += np.uint64((third[i] != 0.0) | (fourth[i] != 0.0))
-    return where[:count], some_third[:count], some_fourth[:count]
+    return where[:k], some_third[:k], some_fourth[:k]
 
 
 @_scalar

@@ -16,6 +16,7 @@ from evenflow.preconditioner.half import turn
 __all__ = ["fold_product", "multiply_new", "multiply_out"]
 
 _SOON, _LATER = np.uint64(16), np.uint64(32)  # fine rows between asking for a piece of memory and its turn
+_NEAR = 10_000  # fine rows up to which nothing need be asked for
 
 
 @njit(cache=True, nogil=True)
@@ -60,7 +61,7 @@ def multiply_new(ptr, idx, val, diagonal, p_ptr, p_idx, p_val, r_ptr, node, plac
     """
     _transpose(p_ptr, p_idx, r_ptr, node, place)
     one = np.uint64(1)
-    room = np.int64(len(s_idx))
+    room, far = np.int64(len(s_idx)), len(diagonal) > _NEAR
     slot = np.full(len(scale), -1, np.int64)
     t = np.int64(0)
     e = np.uint64(0)
@@ -76,7 +77,8 @@ def multiply_new(ptr, idx, val, diagonal, p_ptr, p_idx, p_val, r_ptr, node, plac
         t += 1
         last = r_ptr[row + one]
         while e < last:
-            _ask_ahead(e, node, ptr, p_ptr, diagonal, idx, val)
+            if far:
+                _ask_ahead(e, node, ptr, p_ptr, diagonal, idx, val)
             i = node[e]
             p = p_val[place[e]]
             size += p * p * diagonal[i]
@@ -178,7 +180,7 @@ def multiply_out(ptr, idx, val, diagonal, p_ptr, p_idx, p_val, products, out, sc
     """
     r_ptr, node, place, s_ptr, s_idx, fold = products
     one = np.uint64(1)
-    n_coarse = len(scale)
+    n_coarse, far = len(scale), len(diagonal) > _NEAR
     total = np.zeros(n_coarse)
     out[:] = 0.0
     e = np.uint64(0)
@@ -187,7 +189,8 @@ def multiply_out(ptr, idx, val, diagonal, p_ptr, p_idx, p_val, products, out, sc
         size = 0.0
         last = r_ptr[row + one]
         while e < last:
-            _ask_ahead(e, node, ptr, p_ptr, diagonal, idx, val)
+            if far:
+                _ask_ahead(e, node, ptr, p_ptr, diagonal, idx, val)
             i = node[e]
             p = p_val[place[e]]
             a = p * diagonal[i]

@@ -91,9 +91,7 @@ class Hierarchy:
     @property
     def entries(self) -> list[int]:
         """Entries of the matrix of each level."""
-        rows = self.rows
-        entries: list[int] = (2 * rows[:, table.LOWER] + rows[:, table.SIZE]).tolist()
-        return entries
+        return [2 * row[table.LOWER] + row[table.SIZE] for row in self.rows.tolist()]
 
     @property
     def apart(self) -> bool:
@@ -121,17 +119,17 @@ class Hierarchy:
 
     def _lay_out(self) -> CycleArguments:
         """Decide on the schedule, make room to work in."""
-        rows = self.rows
+        rows = self.rows.tolist()
         grouped = [kind == AGGREGATE for kind in self.kinds]
         visits = count_visits(self.entries, grouped) if self._w_cycle else [1] * len(grouped)
-        wanted = [self._stretch[not (self._damping and width > 1)] for width in rows[:, table.WIDTH].tolist()]
-        rows[:, table.VISITS] = visits
-        below = int(rows[-1, table.BEFORE] + rows[-1, table.SIZE]) if len(rows) > 1 else 0
+        wanted = [self._stretch[not (self._damping and row[table.WIDTH] > 1)] for row in rows]
         stretch = np.array(limit_stretch(visits, grouped, wanted))
+        self.rows[:, table.VISITS] = visits
+        below = rows[-1][table.BEFORE] + rows[-1][table.SIZE] if len(rows) > 1 else 0
         begin, room = int(self._used[table.F]), 4 * below + self.size
         self._lengthen(0, room)
         table.reserve(self._used, table.F, room)
-        return rows, self._u, self._f, stretch, self._f[begin : begin + room]
+        return self.rows, self._u, self._f, stretch, self._f[begin : begin + room]
 
     # ------------------------------------------------------------------ building
 
