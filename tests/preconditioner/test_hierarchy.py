@@ -94,6 +94,51 @@ def test_a_refresh_weighs_anew_below_levels_of_elimination() -> None:
         np.testing.assert_allclose(np.add.reduceat(weights, ptr[:-1].astype(int)), np.minimum(1.0, share), rtol=1e-12)
 
 
+ROOMY = {
+    "lattice": "lattice:40x40",
+    "path": "lattice:700x1",
+    "hubs": "ba:1500:m=2",
+    "star": "star:2000",
+    "tree": "tree:2x10",
+    "road": "road:1500",
+    "large road": "road:6000",
+    "random": "er:1200",
+    "dense": "er:150:degree=100",
+    "cubic": "lattice:9x9x9",
+}
+
+
+@pytest.mark.parametrize("width", [0, 7])
+@pytest.mark.parametrize("block", [1, 3])
+@pytest.mark.parametrize("spec", ROOMY.values(), ids=list(ROOMY))
+def test_nothing_is_written_beyond_the_room(monkeypatch: pytest.MonkeyPatch, spec: str, block: int, width: int) -> None:
+    """Compiled code does not look; so room is made for the worst case, of which a canary tells."""
+    buffers = []
+
+    def canary(size: int, dtype: np.dtype) -> np.ndarray:
+        buffers.append((np.full(size + 5_000, 123, dtype), size))
+        return buffers[-1][0][:size]
+
+    monkeypatch.setattr("evenflow.preconditioner.hierarchy.long_array", canary)
+    couplings = gallery.from_spec(spec).laplacian
+    matrix = sp.csr_array(sp.kron(couplings, np.eye(block) + 0.2, format="csr"))
+    n = matrix.shape[0]
+    p = Multigrid(block=block, width=width, coarsest=8)
+    for held in (0.0, 1.0, -0.4):  # apart, and not
+        p.refresh(sp.csr_array(matrix + sp.diags_array(np.full(n, held))))
+        p.apply(np.ones(n))
+    if p.refresh_couplings(matrix):
+        p.nest(np.ones(n), matrix.diagonal() + 1.0, np.zeros(n), np.ones(n))
+    p.refresh_diagonal(matrix, matrix.diagonal() + 1.0)
+    p.apply(np.ones(n))
+    bare = sp.csr_array(matrix - sp.diags_array(matrix.diagonal()))
+    bare.eliminate_zeros()  # the diagonal is not even stored
+    p.refresh(bare)
+    p.apply(np.ones(n))
+    assert len(buffers) >= 4
+    assert all((buffer[size:] == 123).all() for buffer, size in buffers)
+
+
 @given(n=st.integers(1, 200))
 def test_rows_take_turns(n: int) -> None:
     order = sorted(range(n), key=lambda i: turn(i, n))

@@ -66,7 +66,7 @@ _SPARSE = 6.0  # entries a row
 _DENSE = 0.75  # entries of a coarse matrix beside those of the fine one
 _SHRINKS = 0.8  # unknowns of the next level beside those of this one
 
-_COUPLINGS_ONLY = np.bool_(False)  # of a type that compiled code is not specialised on
+_KEEP = np.bool_(False)  # of a type that compiled code is not specialised on
 
 _kernel = njit(cache=True, nogil=True)
 
@@ -134,11 +134,11 @@ def take_new_values(data, t, u, f):  # type: ignore[no-untyped-def]
 
 
 @_kernel
-def separate(t, u, f, couplings):  # type: ignore[no-untyped-def]
+def separate(t, u, f, drop):  # type: ignore[no-untyped-def]
     """Take the potential, what each diagonal entry has beyond the couplings of its row, out of the values.
 
-    Only if it is negative nowhere; else the matrix stays whole. Returns whether it is apart; ``couplings``: as if it
-    were zero.
+    Only if it is negative nowhere; else the matrix stays whole. Returns whether it is apart. ``drop``: as if it were
+    zero.
     """
     _, _, _, diagonal = table.matrix(t, FINEST, u, f)
     sums, before = vector(t, 0, f, table.REACH, t[0, table.SIZE]), t[0, table.APART]
@@ -146,7 +146,7 @@ def separate(t, u, f, couplings):  # type: ignore[no-untyped-def]
     apart = subtract_reach(diagonal, sums, _NOTHING, potential)
     if apart:
         diagonal[:] = sums
-        if couplings:
+        if drop:
             potential[:] = 0.0
     t[0, table.APART] = apart
     t[0, table.RECOUPLED] |= before != t[0, table.APART]
@@ -159,7 +159,7 @@ def take_diagonal(diagonal, t, u, f):  # type: ignore[no-untyped-def]
     _, _, _, own = table.matrix(t, FINEST, u, f)
     own[:] = diagonal
     t[0, table.RECOUPLED] = 0
-    return separate(t, u, f, _COUPLINGS_ONLY)
+    return separate(t, u, f, _KEEP)
 
 
 @_kernel
