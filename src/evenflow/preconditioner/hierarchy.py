@@ -100,9 +100,10 @@ class Hierarchy:
 
     @property
     def pivots(self) -> FloatArray:
-        """Those of the finest level, inverted."""
+        """Those of the finest level, inverted, where the cycle reads them."""
+        _, _, values, _, _ = self.cycle_arguments
         begin = int(self._table[0, table.INVERSE])
-        return self._f[begin : begin + self.size]
+        return values[begin : begin + self.size]
 
     @property
     def nbytes(self) -> int:

@@ -357,13 +357,13 @@ def _next_matrix(t, k, u, f, used, size, limit):  # type: ignore[no-untyped-def]
     t[k, table.S_SLOTS] = reserve(used, table.U, m)
     t[k + 1, table.ROWS] = reserve(used, table.U, size + 1)
     t[k + 1, table.COLUMNS] = reserve(used, table.U, m)
-    lowest = fold_product(
+    lower_entries = fold_product(
         s_rows, s_columns[:m], values[:m], vector(t, k + 1, u, table.ROWS, size + 1),
         vector(t, k + 1, u, table.COLUMNS, m), vector(t, k, u, table.S_SLOTS, m), window(f, begin, m),
     )  # fmt: skip
-    t[k + 1, table.LOWER] = lowest
-    _shrink(used, table.U, t[k + 1, table.COLUMNS], lowest)
-    t[k + 1, table.VALUES] = reserve(used, table.F, np.int64(lowest) + size)
+    t[k + 1, table.LOWER] = lower_entries
+    _shrink(used, table.U, t[k + 1, table.COLUMNS], np.int64(lower_entries))
+    t[k + 1, table.VALUES] = reserve(used, table.F, np.int64(lower_entries) + size)
     vector(t, k, f, table.COUPLINGS, size)[:] = scale
     return True
 
