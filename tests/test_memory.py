@@ -6,13 +6,14 @@ import platform
 import subprocess
 import sys
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
 from evenflow import memory
-from evenflow.memory import long_array
+from evenflow.memory import long_array, release_long_arrays
 
 PROGRAM = """
 import resource
@@ -63,6 +64,18 @@ def test_a_long_array_is_lent_again_once_nobody_refers_to_it() -> None:
     assert third.ctypes.data == where
     assert long_array(900, np.uint32).dtype == np.uint32
     assert len(long_array(len(third) + 1, np.float64)) > len(third)
+
+
+@pytest.mark.usefixtures("short")
+def test_released_arrays_live_as_long_as_somebody_refers_to_them() -> None:
+    used, unused = long_array(1_000, np.float64), long_array(1_000, np.float64)
+    used[:] = 1.0
+    gone = weakref.ref(unused)
+    del unused
+    assert gone() is not None
+    release_long_arrays()
+    assert gone() is None
+    assert used.sum() == 1_000
 
 
 @pytest.mark.usefixtures("short")

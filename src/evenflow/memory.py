@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["keep_freed_memory", "long_array"]
+__all__ = ["keep_freed_memory", "long_array", "release_long_arrays"]
 
 _LARGEST = (32 << 20) - (1 << 15)  # bytes: glibc's threshold for mappings of their own rises up to 32 MiB
 
@@ -58,6 +58,18 @@ def long_array(size: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
             while sum(kept.nbytes for kept in _lent) > _KEPT:
                 del _lent[0]
         return array
+
+
+def release_long_arrays() -> None:
+    """Hand the long arrays that are kept back to the system; those in use when they are no more.
+
+    Examples
+    --------
+    >>> from evenflow.memory import release_long_arrays
+    >>> release_long_arrays()
+    """
+    with _lock:
+        _lent.clear()
 
 
 def _is_free(k: int) -> bool:
