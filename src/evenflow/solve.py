@@ -68,7 +68,7 @@ class Stage:
 
 _ROUND_OFF = 1e-14  # of an energy: where no more than this is left to gain, no step need lower it
 _NOTHING = 1e-24  # of the first energy
-_BRIEF = 5e-3  # seconds: a solve that nobody watches and that is over sooner leaves Ctrl-C alone, which costs less
+_BRIEF = 5e-3  # seconds: a solve that is over sooner leaves Ctrl-C alone, if it shows and saves nothing: it costs less
 
 Plan = Generator[Stage, StageReport, str]
 """A method at work: yields stages, is sent the report of each, returns a closing remark."""
@@ -215,9 +215,10 @@ class Solve:
 
     def run(self, plan: Plan, w0: FloatArray | None, resume: Callable[[Solve, Stage], State] | None = None) -> str:
         """Carry out a plan from ``w0`` (or the energy's own start); return the plan's closing remark."""
+        self._began = time.perf_counter()
         # A run that blows up ends with a status, so NumPy need not warn as well.
         with self._interrupt, np.errstate(over="ignore", invalid="ignore"):
-            if self.callback is not None or self.progress is not None or self.save is not None:
+            if self.progress is not None or self.save is not None:
                 self._interrupt.listen()
             try:
                 stage = next(plan)
@@ -319,7 +320,7 @@ class Solve:
         """Step until a rule, a budget, the minimizer, the callback or the user ends the stage."""
         ended = self._conclude(stage, state, lambda state: self._reset_rule(stage.stop, state))
         while ended is None:
-            if self.clock.seconds > _BRIEF:
+            if time.perf_counter() - self._began > _BRIEF:  # callbacks included
                 self._interrupt.listen()
             with self.clock:
                 self._teleport(stage, state)
@@ -398,6 +399,8 @@ class Solve:
                 stop = self.callback(row)
             except StopIteration:
                 stop = True
+            except KeyboardInterrupt:  # in a brief solve, which does not listen
+                return Status.INTERRUPTED, True
             if stop is True:
                 return Status.STOPPED_BY_CALLBACK, True
         return (Status.INTERRUPTED, True) if self._interrupt.requested else None
