@@ -118,6 +118,15 @@ def test_the_clock_stops_while_a_callback_runs(heat: ef.HeatDiffusion) -> None:
     assert result.seconds < 0.9
 
 
+@pytest.fixture
+def terminal() -> Iterator[None]:
+    """Ctrl-C as it is in a terminal; in the background of a shell it is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("terminal")
 def test_interrupt_returns_the_best_point(heat: ef.HeatDiffusion) -> None:
     def interrupt(snapshot: Snapshot) -> None:
         if snapshot.step == 10:
@@ -151,10 +160,8 @@ class Interrupting(ef.TorchEnergy):
 
 
 @pytest.fixture
-def interrupting() -> Iterator[Interrupting]:
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background of a shell there is none
-    yield Interrupting(lambda w: (w**4).sum(), shape=(3,), initial=np.ones(3))
-    signal.signal(signal.SIGINT, before)
+def interrupting(terminal: None) -> Interrupting:
+    return Interrupting(lambda w: (w**4).sum(), shape=(3,), initial=np.ones(3))
 
 
 def test_interrupt_of_a_solve_that_has_taken_a_while(
