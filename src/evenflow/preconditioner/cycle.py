@@ -189,7 +189,7 @@ def run_cycle(r, out, t, u, f, stretch, work):  # type: ignore[no-untyped-def]  
         n = t[level, table.SIZE]
         mp, mi, mv, _ = table.matrix(t, level, u, f)
         if kind == ELIMINATE:
-            mp, mi, mv = table.multipliers(t, level, u, f)
+            mp, mi, mv = table.interpolation(t, level, u, f)
         dinv = table.inverse_pivots(t, level, f)
         begin = 4 * t[level, table.BEFORE]
         if level == 0:

@@ -296,6 +296,7 @@ def _interpolate(t, k, u, f, used, indices, data, n_groups, width, damping):  # 
         rows, places, marks, indices, data, groups, n_groups, width, damping if width > 1 else 0.0, ptr, idx, weights
     )
     m = np.int64(ptr[nodes])
+    t[k, table.P_COUNT] = n
     t[k, table.NODE_ENTRIES] = t[k, table.P_ENTRIES] = m
     _shrink(used, table.U, t[k, table.NODE_COLUMNS], m)
     _shrink(used, table.F, t[k, table.NODE_WEIGHTS], m)
@@ -490,14 +491,13 @@ def eliminate(t, k, u, f, used):  # type: ignore[no-untyped-def]
 @_kernel
 def _put_multipliers(t, k, u, used, order, l_ptr, l_idx, edges):  # type: ignore[no-untyped-def]
     """Set the order and the rows of the multipliers, and make room for their values."""
-    t[k, table.ELIMINATED], t[k, table.P_ENTRIES] = len(order), len(l_idx)
+    t[k, table.P_COUNT], t[k, table.P_ENTRIES] = len(order), len(l_idx)
     t[k, table.ORDER] = reserve(used, table.U, t[k, table.SIZE])
     table.sequence(t, k, u)[: len(order)] = order
     _put(t, k, u, used, table.P_ROWS, l_ptr)
     _put(t, k, u, used, table.P_COLUMNS, l_idx)
     _put(t, k, u, used, table.EDGES, edges)
     t[k, table.P_WEIGHTS] = reserve(used, table.F, len(l_idx))
-    t[k, table.P_PLAIN] = t[k, table.P_WEIGHTS]
 
 
 @_kernel
@@ -521,8 +521,8 @@ def refresh_eliminated(t, k, u, f):  # type: ignore[no-untyped-def]
     """Eliminate; how many pivots were negative."""
     negative = invert(t, k, u, f)
     _, _, lower, _ = table.matrix(t, k, u, f)
-    m = t[k, table.ELIMINATED]
-    l_ptr, l_idx, l_val = table.multipliers(t, k, u, f)
+    m = t[k, table.P_COUNT]
+    l_ptr, l_idx, l_val = table.interpolation(t, k, u, f)
     order, c = table.sequence(t, k, u), t[k, table.COARSE]
     pivots, inverse = _pivots(t, k, u, f), table.inverse_pivots(t, k, f)
     zero, below = elimination_values(
@@ -543,7 +543,7 @@ def refresh_to_the_end(t, k, u, f):  # type: ignore[no-untyped-def]
     negative = invert(t, k, u, f)
     _, _, lower, _ = table.matrix(t, k, u, f)
     n = t[k, table.SIZE]
-    l_ptr, l_idx, l_val = table.multipliers(t, k, u, f)
+    l_ptr, l_idx, l_val = table.interpolation(t, k, u, f)
     m = len(l_idx)
     zero, below = factor_values(
         lower, _pivots(t, k, u, f), table.sequence(t, k, u), l_ptr, l_idx,

@@ -90,7 +90,7 @@ def nest(gradient, diagonal, third, fourth, t, u, f, work, x):  # type: ignore[n
         elif t[k, table.KIND] == ELIMINATE:
             _copy_expansion(t, k, work, _REFINED, _AGAIN)
             gathered, terms = _expansion(t, k, work, _AGAIN)  # kept for the way up
-            ptr, idx, val = table.multipliers(t, k, u, f)
+            ptr, idx, val = table.interpolation(t, k, u, f)
             order = table.sequence(t, k, u)
             quartic.carry_elimination(ptr, idx, val, order, gathered, terms, coarse_r, coarse_series)
     # up: the state of each level is what that of the one below makes, and a cycle
@@ -158,7 +158,7 @@ def _restrict(t, k, u, f, residual, series, x, coarse_r, coarse_series):  # type
 @_kernel
 def _substitute(t, k, u, f, work, which, kept, x):  # type: ignore[no-untyped-def]
     """Write the states of all nodes, given those of the kept ones and what the others have gathered."""
-    ptr, idx, val = table.multipliers(t, k, u, f)
+    ptr, idx, val = table.interpolation(t, k, u, f)
     r, series = _expansion(t, k, work, which)
     inverse = table.inverse_pivots(t, k, f)
     quartic.substitute(ptr, idx, val, inverse, table.sequence(t, k, u), kept, r, series, x)
@@ -183,7 +183,7 @@ def _cycle(t, top, u, f, work):  # type: ignore[no-untyped-def]  # noqa: PLR0912
         if kind == ELIMINATE:
             more = t[k, table.COARSE] > 0
             coarse_r, coarse_series = _expansion(t, k + 1, work, _CYCLED) if more else (r[:0], series[:0])
-            ptr, idx, val = table.multipliers(t, k, u, f)
+            ptr, idx, val = table.interpolation(t, k, u, f)
             inverse, order = table.inverse_pivots(t, k, f), table.sequence(t, k, u)
             quartic.settle_elimination(ptr, idx, val, inverse, order, r, series, coarse_r, coarse_series)
             if more:

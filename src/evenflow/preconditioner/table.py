@@ -20,7 +20,6 @@ __all__ = [
     "interpolation",
     "inverse_pivots",
     "matrix",
-    "multipliers",
     "potential",
     "reserve",
     "sequence",
@@ -46,14 +45,15 @@ FULL_ROWS, FULL_COLUMNS, FULL_SLOTS = range(19, 22)
 NODES, STRONG_ROWS, STRONG_PLACES, STRONG_MARKS, STRONG, GROUPS = range(22, 28)
 # Interpolation over nodes: most entries of a row, rows, columns, weights of the couplings, how many.
 WIDTH, NODE_ROWS, NODE_COLUMNS, NODE_WEIGHTS, NODE_ENTRIES = range(28, 33)
-# Over unknowns: rows, columns, weights of the couplings alone, those in use, how many. Multipliers of an elimination.
-P_ROWS, P_COLUMNS, P_PLAIN, P_WEIGHTS, P_ENTRIES = range(33, 38)
+# Over unknowns: how many rows, rows, columns, weights of the couplings alone, those in use, how many. Where nodes are
+# eliminated: the multipliers, a row for each of these nodes.
+P_COUNT, P_ROWS, P_COLUMNS, P_PLAIN, P_WEIGHTS, P_ENTRIES = range(33, 39)
 # The product map: rows of P^T, nodes, places of their weights; rows of S, columns, slots in the next matrix, how many;
 # the part of the couplings in the scale of the next level.
-T_ROWS, T_NODES, T_PLACES, S_ROWS, S_COLUMNS, S_SLOTS, S_ENTRIES, COUPLINGS = range(38, 46)
-# Elimination: how many nodes; eliminated, then kept ones; edges of the multipliers, new edges and how many, slots of
-# all edges in the next matrix and how many. To the end: whether it is, and columns of the factor, rows, slots.
-ELIMINATED, ORDER, EDGES, FILL, FILLED, FOLD, FOLDED, TO_THE_END, L_COLUMNS, L_ROWS, L_SLOTS = range(46, 57)
+T_ROWS, T_NODES, T_PLACES, S_ROWS, S_COLUMNS, S_SLOTS, S_ENTRIES, COUPLINGS = range(39, 47)
+# Elimination: eliminated nodes by turns, then kept ones; edges of the multipliers, new edges and how many, slots of all
+# edges in the next matrix and how many. To the end: whether it is, and columns of the factor, rows, slots.
+ORDER, EDGES, FILL, FILLED, FOLD, FOLDED, TO_THE_END, L_COLUMNS, L_ROWS, L_SLOTS = range(47, 57)
 # The dense factor of the coarsest level.
 DENSE = 57
 WIDE = 58  # columns in all
@@ -96,8 +96,8 @@ def inverse_pivots(t, k, f):  # type: ignore[no-untyped-def]
 
 @_kernel
 def interpolation(t, k, u, f):  # type: ignore[no-untyped-def]
-    """Rows of the interpolation (ptr, idx, weights in use)."""
-    n, m = t[k, SIZE], t[k, P_ENTRIES]
+    """Rows of the interpolation (ptr, idx, weights in use), or of the multipliers of an elimination."""
+    n, m = t[k, P_COUNT], t[k, P_ENTRIES]
     return vector(t, k, u, P_ROWS, n + 1), vector(t, k, u, P_COLUMNS, m), vector(t, k, f, P_WEIGHTS, m)
 
 
@@ -105,13 +105,6 @@ def interpolation(t, k, u, f):  # type: ignore[no-untyped-def]
 def weights(t, k, f):  # type: ignore[no-untyped-def]
     """Interpolation weights of the couplings alone, where they are apart."""
     return vector(t, k, f, P_PLAIN if t[k, APART] else P_WEIGHTS, t[k, P_ENTRIES])
-
-
-@_kernel
-def multipliers(t, k, u, f):  # type: ignore[no-untyped-def]
-    """Rows of the multipliers (ptr, idx, values) of a level of elimination."""
-    n, m = t[k, ELIMINATED], t[k, P_ENTRIES]
-    return vector(t, k, u, P_ROWS, n + 1), vector(t, k, u, P_COLUMNS, m), vector(t, k, f, P_WEIGHTS, m)
 
 
 @_kernel
